@@ -1,0 +1,1 @@
+"""A durable FIFO queue that needs no server."""
