@@ -1,0 +1,147 @@
+"""The boto3 client: made once for each open store, and anew in a forked child."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from pqueue.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+    from mypy_boto3_s3 import S3Client
+    from pydantic import SecretStr
+
+    from pqueue_s3.settings import S3Settings
+
+IN_BLOCKS: Final = 8 << 20
+"""Bytes from which a body is sent in blocks: in one piece, all of it has to get through within one time-out."""
+_making = threading.Lock()
+"""boto3's sessions are not made for several threads."""
+_loader: Any = None
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def make(settings: S3Settings) -> S3Client:
+    """A new client of these settings.
+
+    Raises:
+        SettingsError: boto3 is not installed, or can't make one of these settings.
+    """
+    try:
+        import boto3  # noqa: PLC0415  # a tenth of a second, paid by whoever opens a bucket
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.session import get_session  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError("a queue in a bucket needs boto3: pip install 'pqueue-segments[s3]'") from error
+    options: dict[str, Any] = {
+        "connect_timeout": settings.connect_timeout,
+        "read_timeout": settings.read_timeout,
+        "max_pool_connections": settings.max_pool_connections,
+        "retries": {"mode": "standard", "total_max_attempts": settings.request_attempts},
+        "s3": {"addressing_style": settings.addressing_style},
+        "tcp_keepalive": True,
+        # Its checks of our own parameters are an eighth of a request's processor time.
+        "parameter_validation": False,
+    }
+    # Else checksums travel as trailers, which many services other than Amazon's refuse. Known from 1.36 on.
+    for name in ("request_checksum_calculation", "response_checksum_validation"):
+        if name in Config.OPTION_DEFAULTS:
+            options[name] = "when_required"
+    try:
+        with _making:
+            core = get_session()
+            _share_loader(core)
+            session = boto3.Session(
+                botocore_session=core,
+                aws_access_key_id=_plain(settings.access_key_id),
+                aws_secret_access_key=_plain(settings.secret_access_key),
+                aws_session_token=_plain(settings.session_token),
+                region_name=settings.region,
+                profile_name=settings.profile,
+            )
+            client = session.client("s3", endpoint_url=settings.endpoint_url, config=Config(**options))
+    except (BotoCoreError, ValueError) as error:
+        raise SettingsError(f"boto3 can't make a client of these settings: {error}") from error
+    client.meta.events.register_last("before-call.s3.PutObject", _in_one_piece)
+    return client
+
+
+def _in_one_piece(params: dict[str, Any], **_: object) -> None:
+    """Send a body of moderate size along with its headers.
+
+    boto3 would ask first whether it may send it (`Expect: 100-continue`): one more round trip for each PutObject.
+    """
+    body = params["body"]
+    if isinstance(body, io.BytesIO) and body.getbuffer().nbytes < IN_BLOCKS:
+        params["body"] = body.getvalue()
+        params["headers"].pop("Expect", None)
+
+
+def _share_loader(session: Session) -> None:
+    """Let all sessions share what the first one loads: the description of S3, 60 ms and some MB for each otherwise."""
+    global _loader  # noqa: PLW0603  # a cache of files that do not change
+    if _loader is None:
+        _loader = session.get_component("data_loader")
+    else:
+        session.register_component("data_loader", _loader)
+
+
+class Client:
+    """A client that a forked child makes anew, since it must not write into its parent's connections."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._owned = settings.client is None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._client: S3Client | None = make(settings) if self._owned else settings.client
+        _clients.add(self)
+
+    def get(self) -> S3Client:
+        """The client.
+
+        Raises:
+            StoreError: closed.
+        """
+        client = self._client
+        return self._renewed() if client is None else client
+
+    def _renewed(self) -> S3Client:
+        with self._lock:
+            if self._closed:
+                raise StoreError("this store was closed")
+            if self._client is None:
+                self._client = make(self._settings)
+            return self._client
+
+    def close(self) -> None:
+        """Close the connections, unless the client is somebody else's."""
+        with self._lock:
+            client, self._client, self._closed = self._client, None, True
+        if client is not None and self._owned:
+            client.close()
+
+    def forked(self) -> None:
+        """In the child: drop what was inherited; nothing is sent by that."""
+        self._lock = threading.Lock()
+        if self._owned:
+            self._client = None
+
+
+def _forked() -> None:
+    global _making  # noqa: PLW0603  # another thread of the parent may have held it
+    _making = threading.Lock()
+    for client in list(_clients):
+        client.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
