@@ -1,7 +1,5 @@
 """The backend `memory`."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time
@@ -122,13 +120,13 @@ class MemoryBackend(SegmentStore, Appends, Owners, Wakes):
 
     def swap(self, document: str, data: bytes, version: Version | None, sync: bool) -> Document:  # noqa: ARG002, D102
         place = self._open_place()
-        new = Document(bytes(data), next(versions), _now())
         with place.lock:
             found = place.documents.get(document)
             if version != (found.version if found else None):
                 raise DocumentChanged(f"{document}: version {version} no longer holds")
             if found and document.endswith(".json"):
                 raise StoreRefused(f"{document} is made once and never replaced")
+            new = Document(bytes(data), next(versions), _now())
             try:
                 place.documents[document] = new
             except BaseException as interrupt:

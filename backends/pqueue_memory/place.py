@@ -1,30 +1,35 @@
 """What one name holds, and the names of this process."""
 
-from __future__ import annotations
-
 import itertools
+import os
 import threading
+import weakref
+from dataclasses import dataclass, field
 
 from pqueue.abc import Document
 from pqueue.errors import QueueAbsent
 
-
-class Place:
-    """Blobs, documents and owners of one name; `lock` guards all of it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.blobs: dict[str, bytearray] = {}
-        self.documents: dict[str, Document] = {}
-        self.owners: set[str] = set()
-        self.bell = threading.Condition()
-        self.rung = 0
-
-
 versions = itertools.count(1)
 """One count for all names, so that no version comes again after `forget` either."""
 
-_places: dict[str, Place] = {}
+
+@dataclass(eq=False)
+class Place:
+    """What one name holds. `lock` guards it all but `rung`, which `bell` guards: waiters sleep there."""
+
+    blobs: dict[str, bytearray] = field(default_factory=dict)
+    documents: dict[str, Document] = field(default_factory=dict)
+    owners: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    bell: threading.Condition = field(default_factory=threading.Condition)
+    rung: int = 0
+
+    def __post_init__(self) -> None:
+        _places.add(self)
+
+
+_places: weakref.WeakSet[Place] = weakref.WeakSet()
+_named: dict[str, Place] = {}
 _guard = threading.Lock()
 
 
@@ -35,14 +40,26 @@ def place_of(name: str, *, create: bool) -> Place:
         QueueAbsent: no such place, and none may be made.
     """
     with _guard:
-        if name not in _places:
+        if name not in _named:
             if not create:
                 raise QueueAbsent(f"no queue is kept in this process's memory under {name!r}")
-            _places[name] = Place()
-        return _places[name]
+            _named[name] = Place()
+        return _named[name]
 
 
 def forget(name: str) -> None:
     """Let the name stand for a new place; whoever has the old one open keeps it. A name not in use is no error."""
     with _guard:
-        _places.pop(name, None)
+        _named.pop(name, None)
+
+
+def _renew_all_locks() -> None:
+    global _guard  # noqa: PLW0603  # made anew for the child
+    _guard = threading.Lock()
+    for place in _places:
+        place.lock = threading.Lock()
+        place.bell = threading.Condition()
+
+
+# A forked child lacks the threads that may have held the locks.
+os.register_at_fork(after_in_child=_renew_all_locks)

@@ -1,9 +1,8 @@
 """Blobs that grow."""
 
-from __future__ import annotations
-
 import threading
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import pytest
 
@@ -18,6 +17,43 @@ def growing(store: SegmentStore) -> Appends:
     """The store's side that appends."""
     assert store.appends is not None
     return store.appends
+
+
+class Grown(NamedTuple):
+    """What one appender met, as offsets and bytes."""
+
+    stands: list[tuple[int, bytes]]
+    """What it appended."""
+    told: list[tuple[int, bytes]]
+    """What it was told that stands behind an offset."""
+
+
+def grow(store: SegmentStore, place: int, rounds: int) -> Grown:
+    """Append so often to the blob `seg/a`, against others who do the same."""
+    at = 0
+    grown = Grown([], [])
+    for number in range(rounds):
+        data = b"%d.%d:" % (place, number) + bytes([65 + place]) * (number * 37 % 3000)
+        while True:
+            try:
+                growing(store).append("seg/a", at, data, number % 10 == 0, SEAL)
+            except SegmentChanged as changed:
+                grown.told.append((at, changed.behind))
+                at += len(changed.behind)
+            else:
+                grown.stands.append((at, data))
+                at += len(data)
+                break
+    return grown
+
+
+def check_grown(final: bytes, grown: list[Grown], rounds: int) -> None:
+    """The blob is made of all that was appended, each where it was put, and nobody was told a lie."""
+    stands = sorted(put for each in grown for put in each.stands)
+    assert len(stands) == rounds * len(grown)
+    assert final == b"".join(data for _, data in stands)
+    for at, data in stands + [behind for each in grown for behind in each.told]:
+        assert final[at : at + len(data)] == data
 
 
 class AppendTests(StoreSuite):
@@ -109,35 +145,10 @@ class AppendTests(StoreSuite):
 
     def test_no_append_is_lost(self, store: SegmentStore, other: SegmentStore) -> None:
         """Many append at once: what returned stands whole where it was put, and losers were told the truth."""
-        store.write("seg/a", b"head")
-
-        def add(client: SegmentStore, thread: int) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
-            at, stands, told = 4, [], []
-            for number in range(4 * self.rounds):
-                data = b"%d.%d:" % (thread, number) + bytes([65 + thread]) * (number * 37 % 3000)
-                while True:
-                    try:
-                        growing(client).append("seg/a", at, data, number % 10 == 0, SEAL)
-                    except SegmentChanged as changed:
-                        told.append((at, changed.behind))
-                        at += len(changed.behind)
-                    else:
-                        stands.append((at, data))
-                        at += len(data)
-                        break
-            return stands, told
-
-        workers = [
-            lambda client=(store, other)[thread % 2], thread=thread: add(client, thread)
-            for thread in range(self.threads)
-        ]
-        results = self.race(*workers)
-        final = other.read("seg/a")
-        stands = sorted(put for puts, _ in results for put in puts)
-        assert final == b"head" + b"".join(data for _, data in stands)
-        assert len(stands) == 4 * self.rounds * self.threads
-        for at, data in stands + [each for _, told in results for each in told]:
-            assert final[at : at + len(data)] == data
+        store.write("seg/a", b"")
+        workers = [partial(grow, (store, other)[place % 2], place, 4 * self.rounds) for place in range(self.threads)]
+        grown = self.race(*workers)
+        check_grown(other.read("seg/a"), grown, 4 * self.rounds)
 
     def test_readers_see_a_prefix(self, store: SegmentStore, other: SegmentStore) -> None:
         """Of a growing blob a reader sees a prefix, with all that had returned when the read began."""
@@ -146,7 +157,7 @@ class AppendTests(StoreSuite):
         reached = 0
         done = threading.Event()
 
-        def grow() -> None:
+        def append() -> None:
             nonlocal reached
             try:
                 while reached < len(data):
@@ -169,5 +180,5 @@ class AppendTests(StoreSuite):
                 assert floor <= sizes[0] <= len(data)
                 start = floor // 2
 
-        self.race(grow, lambda: read(store), lambda: read(other))
+        self.race(append, lambda: read(store), lambda: read(other))
         assert store.read("seg/a") == other.read("seg/a") == data

@@ -1,9 +1,8 @@
 """What the suites share: fixtures, how much is tried, and threads that start at once."""
 
-from __future__ import annotations
-
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -28,7 +27,7 @@ class StoreSuite:
     large: ClassVar[int] = 8 << 20
     """Bytes of a large blob."""
     threads: ClassVar[int] = 4
-    """Threads in a race."""
+    """Threads, or processes, in a race."""
     rounds: ClassVar[int] = 25
     """What each of them does in it, that often."""
     patience: ClassVar[float] = 60.0
@@ -86,8 +85,9 @@ class StoreSuite:
         crew = [threading.Thread(target=run, args=item, daemon=True) for item in enumerate(works)]
         for thread in crew:
             thread.start()
+        until = time.monotonic() + self.patience
         for thread in crew:
-            thread.join(self.patience)
+            thread.join(max(0.0, until - time.monotonic()))
         if errors:
             raise errors[0]
         assert not any(thread.is_alive() for thread in crew), f"hung for {self.patience} seconds"

@@ -1,7 +1,5 @@
 """Blobs: write, read, list, delete."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

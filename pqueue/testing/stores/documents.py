@@ -1,16 +1,47 @@
 """Documents: load and swap, alone and in races."""
 
-from __future__ import annotations
-
 import threading
 import time
 from contextlib import suppress
+from functools import partial
+from itertools import pairwise
 
 import pytest
 
 from pqueue.abc import SAME, Document, SegmentStore, StoreTime, Version
 from pqueue.errors import DocumentChanged, QueueError
 from pqueue.testing.stores.base import StoreSuite, loaded
+
+
+def add_entries(store: SegmentStore, place: int, rounds: int) -> list[Document]:
+    """Add so many entries to the tail, one a swap, against others who do the same; the swaps that returned."""
+    won = []
+    for number in range(rounds):
+        entry = b"%d.%d" % (place, number)
+        while True:
+            document = loaded(store, "tail")
+            if entry in document.data.splitlines():  # the attempt that was told "changed" had landed
+                break
+            with suppress(DocumentChanged):
+                won.append(store.swap("tail", document.data + entry + b"\n", document.version, sync=False))
+                break
+    return won
+
+
+def made_by(store: SegmentStore, name: str, data: bytes) -> Document | None:
+    """The document, if it was this one who made it."""
+    with suppress(DocumentChanged):
+        return store.swap(name, data, None, sync=True)
+    return None
+
+
+def check_entries(final: Document, won: list[list[Document]], rounds: int) -> None:
+    """Every entry is there once, and every swap that returned is part of what came of it."""
+    entries = [b"%d.%d" % (place, number) for place in range(len(won)) for number in range(rounds)]
+    assert sorted(final.data.splitlines()) == sorted(entries)
+    swaps = [document for documents in won for document in documents]
+    assert all(final.data.startswith(document.data) for document in swaps)
+    assert len({document.version for document in swaps}) == len(swaps)
 
 
 class DocumentTests(StoreSuite):
@@ -148,7 +179,7 @@ class DocumentTests(StoreSuite):
             times.append(client.swap("tail", b"%d" % number, loaded(client, "tail").version, sync=False).now)
         assert all(isinstance(now, StoreTime) and type(now.ms) is int and type(now.boot) is str for now in times)
         assert len({now.boot for now in times}) == 1
-        for earlier, later in zip(times, times[1:], strict=False):
+        for earlier, later in pairwise(times):
             assert later.ms >= earlier.ms - self.clock_slack_ms
 
     def test_the_time_is_that_of_the_answer(self, store: SegmentStore) -> None:
@@ -167,14 +198,8 @@ class DocumentRaceTests(StoreSuite):
         for number in range(5):
             name = f"head.{number}"
 
-            def make(client: SegmentStore, data: bytes, name: str = name) -> Document | None:
-                try:
-                    return client.swap(name, data, None, sync=False)
-                except DocumentChanged:
-                    return None
-
             makers = [
-                lambda client=client, data=b"%d" % place: make(client, data)
+                partial(made_by, client, name, b"%d" % place)
                 for place, client in enumerate([store, other] * self.threads)
             ]
             made = [document for document in self.race(*makers) if document]
@@ -183,31 +208,10 @@ class DocumentRaceTests(StoreSuite):
 
     def test_no_swap_is_lost(self, store: SegmentStore, other: SegmentStore) -> None:
         """Many add to one document at once: each addition is kept once, and each winner built on the one before."""
-        first = store.swap("tail", b"", None, sync=False)
-
-        def add(client: SegmentStore, thread: int) -> list[Document]:
-            won = []
-            for number in range(self.rounds):
-                entry = b"%d.%d" % (thread, number)
-                while True:
-                    document = loaded(client, "tail")
-                    if entry in document.data.splitlines():  # the attempt that was told "changed" had landed
-                        break
-                    with suppress(DocumentChanged):
-                        won.append(client.swap("tail", document.data + entry + b"\n", document.version, sync=False))
-                        break
-            return won
-
-        workers = [
-            lambda client=(store, other)[thread % 2], thread=thread: add(client, thread)
-            for thread in range(self.threads)
-        ]
-        won = [document for documents in self.race(*workers) for document in documents]
-        final = loaded(store, "tail")
-        entries = [b"%d.%d" % (thread, number) for thread in range(self.threads) for number in range(self.rounds)]
-        assert sorted(final.data.splitlines()) == sorted(entries)
-        assert all(final.data.startswith(document.data) for document in won)
-        assert len({document.version for document in won} | {first.version}) == len(won) + 1
+        store.swap("tail", b"", None, sync=False)
+        workers = [partial(add_entries, (store, other)[place % 2], place, self.rounds) for place in range(self.threads)]
+        won = self.race(*workers)
+        check_entries(loaded(store, "tail"), won, self.rounds)
 
     def test_a_load_sees_what_returned_before(self, store: SegmentStore, other: SegmentStore) -> None:
         """A load begun after a swap returned sees it or a later one, whole; SAME is said of the newest only."""

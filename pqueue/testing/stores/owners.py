@@ -1,7 +1,5 @@
 """Owners: identities that go with their process."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pqueue.abc import Owners, SegmentStore

@@ -1,7 +1,5 @@
 """Opening, probing, closing, and what a store declares."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import pytest

@@ -1,7 +1,5 @@
 """Wakes: whoever waits is woken."""
 
-from __future__ import annotations
-
 import threading
 from typing import ClassVar
 
@@ -72,11 +70,15 @@ class WakesTests(StoreSuite):
 
         def play(client: SegmentStore, mine: int) -> None:
             nonlocal turn
+
+            def my_turn() -> bool:
+                return turn % 2 == mine or turn >= last
+
             while turn < last:
                 if turn % 2 == mine:
                     turn += 1
                     bell(client).notify()
                 else:
-                    assert bell(client).wait(lambda: turn % 2 == mine or turn >= last, self.patience / 2)
+                    assert bell(client).wait(my_turn, self.patience / 2)
 
         self.race(lambda: play(store, 0), lambda: play(other, 1))
