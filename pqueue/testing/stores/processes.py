@@ -3,113 +3,18 @@
 For stores that other processes reach. The tests fork: the children open clients of their own from the fixture.
 """
 
-import multiprocessing
 import os
 import threading
-import traceback
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from multiprocessing.connection import Connection
-from typing import Any, ClassVar
+from contextlib import suppress
 
 from pqueue.abc import SegmentStore
 from pqueue.errors import DocumentChanged
 from pqueue.testing.stores.appends import SEAL, Grown, check_grown, grow, growing
-from pqueue.testing.stores.base import StoreFactory, StoreSuite, loaded
+from pqueue.testing.stores.base import StoreFactory, loaded
+from pqueue.testing.stores.children import FORK, ProcessSuite, Send
 from pqueue.testing.stores.documents import add_entries, check_entries, made_by
 from pqueue.testing.stores.owners import registry
-from pqueue.testing.stores.wakes import bell
-
-Send = Callable[[Any], None]
-
-
-class Child:
-    """A forked process; `receive` returns what it sends, in order."""
-
-    def __init__(self, work: Callable[[Send], None], patience: float) -> None:
-        self._patience = patience
-        self._pipe, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=self._run, args=(work, theirs))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # a test runner's own threads are no harm here
-            self._process.start()
-        theirs.close()
-
-    @staticmethod
-    def _run(work: Callable[[Send], None], pipe: Connection) -> None:
-        try:
-            work(pipe.send)
-        except BaseException:  # noqa: BLE001  # raised in the parent
-            pipe.send(_Failure(traceback.format_exc()))
-
-    def receive(self) -> Any:
-        """The next thing that the child sent."""
-        assert self._pipe.poll(self._patience), f"hung for {self._patience} seconds"
-        sent = self._pipe.recv()
-        assert not isinstance(sent, _Failure), str(sent)
-        return sent
-
-    def kill(self) -> list[Any]:
-        """Kill it at once; what it had sent and nobody received."""
-        self._process.kill()
-        self._process.join()
-        rest = []
-        with suppress(EOFError, OSError):  # the end, perhaps in the middle of what it sent
-            while self._pipe.poll():
-                rest.append(self._pipe.recv())
-        return rest
-
-    def close(self) -> None:
-        """Let go of it, dead or alive."""
-        self._process.kill()
-        self._process.join()
-        self._process.close()
-        self._pipe.close()
-
-
-class _Failure(str):
-    """A child's traceback."""
-
-    __slots__ = ()
-
-
-class ProcessSuite(StoreSuite):
-    """How children are made."""
-
-    kills: ClassVar[int] = 5
-    """How often one is killed in the middle of its work."""
-
-    @contextmanager
-    def forked(self, work: Callable[[Send], None]) -> Iterator[Child]:
-        """A child at work; killed, if it still lives, in the end."""
-        child = Child(work, self.patience)
-        try:
-            yield child
-        finally:
-            child.close()
-
-    def race_processes(self, work: Callable[[int], Any]) -> list[Any]:
-        """What `work(place)` returns in each of several processes that start at once."""
-        children: list[Child] = []
-        ready, go = multiprocessing.Semaphore(0), multiprocessing.Event()
-
-        def run(place: int, send: Send) -> None:
-            ready.release()
-            go.wait(self.patience)
-            send(work(place))
-
-        try:
-            for place in range(self.threads):
-                children.append(Child(partial(run, place), self.patience))  # noqa: PERF401  # closed if one fails
-            for _ in children:
-                ready.acquire(timeout=self.patience)
-            go.set()
-            return [child.receive() for child in children]
-        finally:
-            for child in children:
-                child.close()
+from pqueue.testing.stores.wakes import bell, woken
 
 
 class ProcessTests(ProcessSuite):
@@ -306,7 +211,7 @@ class WakesProcessTests(ProcessSuite):
                 send("registered")
                 return False
 
-            send(bell(open_store()).wait(ready, self.patience / 2))
+            send(woken(open_store(), ready, self.patience / 2))
 
         with self.forked(work) as child:
             assert child.receive() == "registered"
@@ -315,7 +220,7 @@ class WakesProcessTests(ProcessSuite):
 
     def test_processes_wake_one_another_in_turn(self, store: SegmentStore, open_store: StoreFactory) -> None:
         """Two processes that wake one another in turn never miss a wake."""
-        turn = multiprocessing.Value("i", 0)
+        turn = FORK.Value("i", 0)
         last = 4 * self.rounds
 
         def play(client: SegmentStore, mine: int) -> None:
@@ -327,7 +232,7 @@ class WakesProcessTests(ProcessSuite):
                     turn.value += 1
                     bell(client).notify()
                 else:
-                    assert bell(client).wait(my_turn, self.patience / 2)
+                    assert woken(client, my_turn, self.patience / 2)
 
         def work(send: Send) -> None:
             play(open_store(), 1)
@@ -357,4 +262,4 @@ class WakesProcessTests(ProcessSuite):
                 bell(store).notify()
                 return False
 
-            assert bell(store).wait(ready, self.patience / 2)
+            assert woken(store, ready, self.patience / 2)
