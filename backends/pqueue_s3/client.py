@@ -71,19 +71,18 @@ def make(settings: S3Settings) -> S3Client:
             client = session.client("s3", endpoint_url=settings.endpoint_url, config=Config(**options))
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"boto3 can't make a client of these settings: {error}") from error
-    client.meta.events.register_last("before-call.s3.PutObject", _in_one_piece)
+    client.meta.events.register("before-call.s3.PutObject", _in_one_piece)
     return client
 
 
 def _in_one_piece(params: dict[str, Any], **_: object) -> None:
     """Send a body of moderate size along with its headers.
 
-    boto3 would ask first whether it may send it (`Expect: 100-continue`): one more round trip for each PutObject.
+    boto3 makes a file of any body, and before it sends a file it asks whether it may: a round trip more each time.
     """
     body = params["body"]
-    if isinstance(body, io.BytesIO) and body.getbuffer().nbytes < IN_BLOCKS:
-        params["body"] = body.getvalue()
-        params["headers"].pop("Expect", None)
+    if isinstance(body, io.BytesIO) and len(data := body.getvalue()) < IN_BLOCKS:
+        params["body"] = data
 
 
 def _share_loader(session: Session) -> None:
