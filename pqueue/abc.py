@@ -80,6 +80,8 @@ class SegmentStore(ABC):
     """Set by a store that can wake waiters in other processes."""
     cut_loses_end: bool = False
     """Whether a power cut may cost blobs' or documents' newest unsynced bytes (a folder's, not a bucket's)."""
+    ack_linger: float = 0.0
+    """Seconds that acknowledgements of `get` wait for one another unless the opener says; above 0 where a swap is dear."""
     always_answers: bool = False
     """Whether a swap or append that raises `StoreError` is known not to have happened (a folder's; never a network's)."""
 

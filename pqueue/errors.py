@@ -104,6 +104,10 @@ class SerializationError(QueueError, ValueError):
     """The serializer refuses this item, or can't read this record; the queue is unchanged or moved past it."""
 
 
+class TooLarge(QueueError, ValueError):
+    """More bytes in one commit than the queue's `max_commit_bytes`; nothing was written."""
+
+
 class PutUncertain(QueueError):
     """The put's outcome is unknown: it may be in the queue or may still get in. Put again only if twice is harmless."""
 

@@ -1,0 +1,674 @@
+"""Consuming: swaps of the head, each of which carries whatever the waiting threads ask for."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from pqueue import head as transitions
+from pqueue.abc import SAME, Document, Serializer, StoreTime, Version
+from pqueue.combine import Combiner, Job
+from pqueue.errors import (
+    AnotherQueue,
+    BlobMissing,
+    CorruptSegment,
+    DocumentChanged,
+    Landed,
+    NotAQueue,
+    QueueError,
+    QueueGone,
+    SerializationError,
+    StoreError,
+)
+from pqueue.head import Head, Range, Span
+from pqueue.names import HEAD, PAGE, canonical, dead_name, draw_id, page_name
+from pqueue.parts import Parts
+from pqueue.reader import Damage, Reader
+from pqueue.tail import OPEN
+
+log = logging.getLogger("pqueue")
+
+MAX_RANGES = 10_000
+"""Above so many ranges new claims wait until acknowledgements close gaps: the head stays bounded."""
+
+_TRIES = 4
+"""Of an unanswered swap, beside those of the store's own library."""
+
+_PAGES_EVERY = 64
+"""Segments between two looks for pages to delete."""
+
+_DEAR = 0.001
+"""Seconds above which a swap is worth a pause for the sake of other consumers (H2)."""
+
+
+class Answer(NamedTuple):
+    """What is to become of a range that a claim holds."""
+
+    claim: str
+    where: Range
+    back: bool = False
+    """Given back, instead of acknowledged."""
+    delay_ms: int = 0
+    counted: bool = True
+
+
+@dataclass(slots=True)
+class Request:
+    """What one caller wants of the next swap."""
+
+    take: int = 0
+    """Items to claim and acknowledge at once."""
+    lend: int = 0
+    """Items to claim."""
+    claim: str = ""
+    """The id of that claim, drawn once: the same however often the swap is tried (rule 14)."""
+    lease_ms: int = 0
+    answers: Sequence[Answer] = ()
+    extend: Sequence[tuple[str, int]] = ()
+    """Claims to be renewed, each for so many ms."""
+
+
+class Lot(NamedTuple):
+    """Items of one range, handed out."""
+
+    where: Range
+    items: Sequence[Any]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a swap did for a request."""
+
+    lots: list[Lot] = field(default_factory=list)
+    deadline: float = 0.0
+    """On the runtime's clock: nothing lent is to be handed out from then on (rule 16)."""
+    settled: list[int] = field(default_factory=list)
+    """For each answer, then each extension: how many items the claim still held."""
+    error: QueueError | None = None
+
+
+class _Grave(NamedTuple):
+    """Items to be set aside, as found while planning."""
+
+    where: Range
+    reason: str
+    error: QueueError
+    raw: bytes
+    damaged: bool
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A swap, which may have happened unheard."""
+
+    number: int
+    version: Version
+    data: bytes
+    head: Head
+    outcomes: list[Outcome]
+    requests: list[Request]
+
+
+def _headless() -> NotAQueue:
+    return NotAQueue("the document `head.default` is gone: restore it from a backup; it is never made anew by itself")
+
+
+class Consumer:
+    """The consuming side of one queue object, for any number of threads."""
+
+    def __init__(self, parts: Parts, serializer: Serializer) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._view = parts.view
+        self._runtime = parts.runtime
+        self._serializer = serializer
+        # Where a swap is always answered nobody need number them (rule 14).
+        self._numbered = not parts.store.always_answers
+        owners = parts.store.owners
+        self._alive: Callable[[str], bool] | None = owners.alive if owners else None
+        self._synced = parts.meta.durability == "synced"
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: a new client with nothing of the parent's (rule 31)."""
+        self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead)
+        self._reader = Reader(self._store, self._view, self._parts.codecs)
+        self._head: Head | None = None
+        self._version: Version = 0
+        self._now = StoreTime("", 0)
+        self._asked = 0.0
+        self._heard = 0.0
+        self._client = ""
+        self._number = -1
+        self._open: _Attempt | None = None
+        self._owed: deque[Outcome] = deque()
+        self._lent: dict[str, Outcome] = {}
+        self._counting = self._runtime.lock()
+        self._again: list[Answer] = []
+        self._owner = ""
+        self._swept = -1
+        self._swap_seconds = 0.0
+        self._pause_until = 0.0
+
+    # -- what callers use ---------------------------------------------------------------------------------------------
+
+    def take(self, count: int) -> list[Any]:
+        """At most `count` items, claimed and acknowledged in one swap before they are returned (rule 19).
+
+        Raises:
+            StoreError: no answer; what was taken, if it was, is handed out by this object's next call.
+            CorruptSegment, SerializationError: items that can't be read, set aside as dead letters; told once.
+        """
+        return [item for lot in self.ask(Request(take=count)).lots for item in lot.items]
+
+    def ask(self, request: Request) -> Outcome:
+        """Have the request carried by a swap."""
+        try:
+            outcome: Outcome = self._combiner.run(request)
+        except Landed as landed:
+            if isinstance(landed.result, Outcome):
+                self._owe(request, landed.result)
+            raise landed.__cause__ or landed from None
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    def _owe(self, request: Request, outcome: Outcome) -> None:
+        """Taken or lent, and the caller never heard: its next call hands it out."""
+        if outcome.lots and request.take:
+            self._owed.append(outcome)
+        elif outcome.lots:
+            self._lent[request.claim] = outcome
+
+    def look(self) -> Head:
+        """The head as it is now; nothing is remembered of it, since another thread may be swapping."""
+        document = self._store.load(HEAD)
+        if not isinstance(document, Document):
+            raise _headless()
+        return Head.parse(document.data)
+
+    def waiting(self) -> int:
+        """Items not acknowledged: head first, then the tail, so an upper bound while others act."""
+        head = self.look()
+        with self._counting:
+            self._view.load()
+            end = self._reader.end()
+        claimed, back = head.rest.counts
+        owed = sum(len(lot.items) for outcome in tuple(self._owed) for lot in outcome.lots)
+        return max(0, end - head.offset) + claimed + back + owed
+
+    def draw_claim(self) -> str:
+        """An id for a claim."""
+        return f"{self._runtime.random.getrandbits(64):016x}"
+
+    # -- the group's work ---------------------------------------------------------------------------------------------
+
+    def _lead(self, jobs: list[Job[Request]]) -> None:
+        try:
+            self._settle()
+            rest = [job for job in jobs if not self._pay(job)]
+            if not rest and not self._again:
+                return
+            try:
+                outcomes = self._serve([job.work for job in rest])
+            except Landed as landed:
+                assert isinstance(landed.result, list)
+                for job, outcome in zip(rest, landed.result, strict=False):
+                    job.answer(outcome)
+                raise landed.__cause__ or landed from None
+            for job, outcome in zip(rest, outcomes, strict=True):
+                if job.work.lend and job.work.claim in self._lent:
+                    outcome.lots[:0] = self._lent.pop(job.work.claim).lots
+                job.answer(outcome)
+        except QueueError as error:
+            for job in jobs:
+                if not job.answered:
+                    job.answer(Outcome(error=error))
+
+    def _pay(self, job: Job[Request]) -> bool:
+        """Hand out what an earlier swap took unheard, instead of taking more."""
+        wanted = job.work.take
+        if not wanted or not self._owed or job.work.answers:
+            return False
+        outcome = self._owed.popleft()
+        lots: list[Lot] = []
+        while outcome.lots and wanted:
+            lot = outcome.lots.pop(0)
+            lots.append(Lot(lot.where, lot.items[:wanted]))
+            if len(lot.items) > wanted:
+                outcome.lots.insert(0, Lot(lot.where, lot.items[wanted:]))
+                self._owed.appendleft(outcome)
+            wanted -= len(lots[-1].items)
+        job.answer(Outcome(lots=lots))
+        return True
+
+    def _serve(self, requests: list[Request]) -> list[Outcome]:
+        """Swap until the requests are carried, or there is nothing to carry."""
+        lost = fresh = False
+        errors: dict[int, QueueError] = {}
+        while True:
+            if self._head is None:
+                self._load()
+                fresh = True
+            head = self._head
+            assert head is not None
+            if any(transitions.overdue(head, self._time().ms)):
+                self._bury_overdue(head)
+                continue
+            version = self._version
+            try:
+                new, outcomes, grave = self._plan(head, requests)
+            except BlobMissing as error:
+                # Rule 12: what we know of the head is old, or the segment was lost.
+                self._reader.forget()
+                if self._load() is head and fresh:
+                    raise CorruptSegment(f"{error}: it is listed and not yet consumed; restore it from a backup") from error
+                fresh = True
+                continue
+            if grave is not None:
+                error = self._set_aside(head, version, grave)
+                if error is not None:
+                    # Told once, to the first that would have got the item; the others' wishes are carried still.
+                    index = next(index for index, request in enumerate(requests) if request.take or request.lend)
+                    errors[index] = error
+                    requests = [
+                        replace(one, take=0, lend=0) if at == index else one for at, one in enumerate(requests)
+                    ]
+                fresh = False
+                continue
+            for index, error in errors.items():
+                outcomes[index].error = error
+            if new is head:
+                if fresh or self._load() is head:
+                    return outcomes
+                fresh = True
+                continue
+            try:
+                done = self._swap(head, version, new, outcomes, requests)
+            except Landed:
+                self._sweep(head, new)
+                raise
+            if done:
+                if lost and self._swap_seconds > _DEAR:
+                    # Let others have their turn before the next one (H2).
+                    pause = self._swap_seconds * self._runtime.random.uniform(0.5, 1.5)
+                    self._pause_until = self._runtime.monotonic() + pause
+                self._again = []
+                self._sweep(head, new)
+                return outcomes
+            lost = fresh = True
+
+    def _plan(self, head: Head, requests: list[Request]) -> tuple[Head, list[Outcome], _Grave | None]:
+        """The head with the requests carried out: expire, own answers, extend, then claims (rule 15)."""
+        now = self._time()
+        local = self._runtime.monotonic()
+        new = transitions.rebooted(head, now, self._runtime.wall_ms())
+        new = transitions.expired(new, now.ms, self._alive)
+        outcomes = [Outcome() for _ in requests]
+        for answer in self._again:
+            new, _ = self._answered(new, answer, now.ms)
+        for request, outcome in zip(requests, outcomes, strict=True):
+            for answer in request.answers:
+                new, count = self._answered(new, answer, now.ms)
+                outcome.settled.append(count)
+            for claim, lease in request.extend:
+                new, count = transitions.extended(new, claim, transitions.rounded(now.ms, lease))
+                outcome.settled.append(count)
+                outcome.deadline = self._deadline(local, lease)
+        grave = None
+        for request, outcome in zip(requests, outcomes, strict=True):
+            wanted = request.take or request.lend
+            if wanted and grave is None:
+                if request.lend and len(new.rest.spans) >= MAX_RANGES:
+                    continue
+                if request.lend:
+                    outcome.deadline = self._deadline(local, request.lease_ms)
+                new, grave = self._pick(new, request, outcome, now.ms, wanted)
+        if grave is not None:
+            return new, outcomes, grave if not any(outcome.lots for outcome in outcomes) else None
+        return new, outcomes, None
+
+    def _answered(self, head: Head, answer: Answer, now_ms: int) -> tuple[Head, int]:
+        if not answer.back:
+            return transitions.acknowledged(head, answer.claim, answer.where)
+        if not answer.delay_ms:
+            return transitions.given_back(head, answer.claim, answer.where, counted=answer.counted)
+        until = transitions.rounded(now_ms, answer.delay_ms)
+        wall = self._runtime.wall_ms() + until - now_ms
+        return transitions.given_back(head, answer.claim, answer.where, until=until, wall=wall, counted=answer.counted)
+
+    def _pick(self, head: Head, request: Request, outcome: Outcome, now_ms: int, wanted: int) -> tuple[Head, _Grave | None]:
+        """Claim or take up to `wanted` items, what was given back first; stops before what can't be read."""
+        until = transitions.rounded(now_ms, request.lease_ms)
+        # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
+        limit = self._parts.meta.max_attempts
+        spans = list(transitions.ready(head, now_ms))[:64]
+        for place in (*((span.ordinal, span.start, span) for span in spans), (head.ordinal, head.offset, None)):
+            ordinal, offset, span = place
+            while wanted:
+                allowed = wanted
+                if span is not None:
+                    allowed = min(wanted, span.stop - offset)
+                    if request.lend:
+                        allowed = min(allowed, transitions.allowance(request.lend, span.attempts, limit))
+                try:
+                    chunk = self._reader.chunk(ordinal, offset, allowed)
+                except Damage as damage:
+                    where = damage.where if span is None else damage.where._replace(stop=min(damage.where.stop, span.stop))
+                    return head, _Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)
+                if chunk is None:
+                    break
+                if span is not None and chunk.where.ordinal != span.ordinal:
+                    gone = CorruptSegment(f"the items at offsets {offset} to {span.stop - 1} were lost in a power cut")
+                    return head, _Grave(Range(span.ordinal, offset, span.stop), "lost", gone, b"", damaged=False)
+                items, grave = self._decode(chunk.where, chunk.records)
+                if items:
+                    where = chunk.where._replace(stop=chunk.where.start + len(items))
+                    outcome.lots.append(Lot(where, items))
+                    head = (
+                        transitions.claimed(head, where, request.claim, self._own(), until)
+                        if request.lend
+                        else transitions.taken(head, where)
+                    )
+                    wanted -= len(items)
+                    ordinal, offset = where.ordinal, where.stop
+                if grave is not None:
+                    return self._step(head), grave
+                if span is not None and (offset >= span.stop or allowed < wanted):
+                    break
+        return self._step(head), None
+
+    def _step(self, head: Head) -> Head:
+        """With `next` behind a closed segment moved to the next one, which is the same place (rule 24)."""
+        entry = self._view.entry(head.ordinal) if head.ordinal < self._view.tail.next else None
+        if entry is not None and entry.count != OPEN and head.offset == entry.end:
+            return transitions.stepped(head, head.ordinal + 1, head.offset)
+        return head
+
+    def _decode(self, where: Range, records: Sequence[bytes]) -> tuple[Sequence[Any], _Grave | None]:
+        """The items, up to the first that can't be read."""
+        try:
+            if len(records) > 1:
+                return self._serializer.loads_many(records), None
+        except SerializationError:
+            pass  # found and told below, by its place
+        items = []
+        for offset, record in enumerate(records, where.start):
+            try:
+                items.append(self._serializer.loads(record))
+            except SerializationError as error:
+                told = SerializationError(
+                    f"the item at offset {offset} can't be read by {self._serializer.name!r} and was set aside as a dead "
+                    f"letter: {error}"
+                )
+                told.__cause__ = error
+                bad = Range(where.ordinal, offset, offset + 1)
+                return items, _Grave(bad, "unreadable", told, record, damaged=False)
+        return items, None
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _time(self) -> StoreTime:
+        """The store's time: as it last told it, and what has passed since it was heard; never ahead of it."""
+        return self._now._replace(ms=self._now.ms + int((self._runtime.monotonic() - self._heard) * 1000))
+
+    def _deadline(self, local: float, lease_ms: int) -> float:
+        """Counted from the sending of the call that told the time, less a margin (rule 16)."""
+        return local - (self._heard - self._asked) + 0.9 * lease_ms / 1000
+
+    def _own(self) -> str:
+        if not self._owner and self._store.owners is not None:
+            self._owner = self._store.owners.own()
+        return self._owner
+
+    # -- the document -------------------------------------------------------------------------------------------------
+
+    def _load(self) -> Head:
+        """The head as it is now; the very same object where nobody has swapped it."""
+        asked = self._runtime.monotonic()
+        document = self._store.load(HEAD, self._version if self._head is not None else None)
+        if document is SAME:
+            assert self._head is not None
+            return self._head
+        if document is None:
+            raise _headless()
+        assert isinstance(document, Document)
+        return self._know(Head.parse(document.data), document, asked)
+
+    def _know(self, head: Head, document: Document, asked: float) -> Head:
+        rest = head.rest
+        if rest.queue != self._parts.meta.queue:
+            raise AnotherQueue("the queue was deleted and made anew while this object was open: open it again")
+        if rest.gone:
+            raise QueueGone("the queue was removed while it was open")
+        self._head, self._version, self._now = head, document.version, document.now
+        self._asked, self._heard = asked, self._runtime.monotonic()
+        if self._swept < 0:
+            self._swept = rest.swept
+        return head
+
+    def _numbered_head(self, new: Head) -> Head:
+        """With this swap's number, and what has been deleted, in it."""
+        rest = new.rest
+        if self._numbered:
+            if not self._client or rest.clients.next(self._client) != self._number + 1:
+                # Dropped for its silence, with no swap open: a new id (rules 5, 14).
+                self._client = draw_id(self._runtime, self._now.ms, rest.clients.horizon)
+                self._number = -1
+            rest = replace(
+                rest, clients=rest.clients.pruned(self._now.ms).advanced(self._client, self._number + 1, self._now.ms)
+            )
+        if self._swept > rest.swept:
+            rest = replace(rest, swept=self._swept)
+        return new if rest is new.rest else new._replace(rest=rest)
+
+    def _swap(self, old: Head, version: Version, new: Head, outcomes: list[Outcome], requests: list[Request]) -> bool:
+        """Whether the new head is in place; False where somebody else's is, and is now known.
+
+        Raises:
+            StoreError: unknown; the attempt stays open, and the next call settles it first.
+            Landed: interrupted, but it is.
+        """
+        wait = self._pause_until - self._runtime.monotonic()
+        if 0 < wait:
+            self._runtime.sleep(min(wait, 1.0))
+        new = self._numbered_head(new)
+        # What it frees is deleted, so it must survive what deletes (rule 29).
+        sync = self._synced or (self._store.cut_loses_end and new.lowest[0] > old.lowest[0])
+        data = new.dump()
+        self._open = _Attempt(self._number + 1, version, data, new, outcomes, requests) if self._numbered else None
+        asked = self._runtime.monotonic()
+        try:
+            document = self._store.swap(HEAD, data, version, sync)
+        except Landed as landed:
+            assert isinstance(landed.result, Document)
+            self._applied(new, landed.result, asked)
+            raise Landed(outcomes) from (landed.__cause__ or landed)
+        except DocumentChanged:
+            if self._numbered:
+                return self._ours()
+            self._load()
+            return False
+        except StoreError:
+            if not self._numbered:
+                self._head = None
+                raise
+            return self._resolve()
+        self._applied(new, document, asked)
+        self._swap_seconds += (self._heard - asked - self._swap_seconds) / 8
+        return True
+
+    def _applied(self, new: Head, document: Document, asked: float) -> None:
+        self._number += self._numbered
+        self._open = None
+        self._know(new, document, asked)
+
+    def _ours(self) -> bool:
+        """After a swap that was lost or not answered: load; whether it was applied (rule 14)."""
+        attempt = self._open
+        assert attempt is not None
+        clients = self._load().rest.clients
+        if clients.applied(self._client, attempt.number):
+            self._number += 1
+            self._open = None
+            return True
+        if clients.next(self._client) is None:
+            self._open = None
+            self._client = ""
+            raise StoreError(
+                "this client was silent for so long that it was dropped while a swap was not answered: whether it took "
+                "items is unknown; claims come back after their lease"
+            )
+        if self._version != attempt.version:
+            self._open = None  # that version is gone for ever, so it can't be applied any more
+        return False
+
+    def _resolve(self) -> bool:
+        """Learn what became of an open attempt: applied, or never to be.
+
+        Raises:
+            StoreError: still unknown; it stays open.
+        """
+        for attempt in range(_TRIES):
+            opened = self._open
+            if opened is None:
+                return False
+            self._runtime.sleep(self._runtime.random.uniform(0.01, 0.05) * (attempt + 1))
+            try:
+                if self._ours():
+                    return True
+                if self._open is None:
+                    return False
+                # Still that version: the same bytes again, since the first may be on their way.
+                asked = self._runtime.monotonic()
+                document = self._store.swap(HEAD, opened.data, opened.version, self._synced)
+            except DocumentChanged:
+                continue
+            except Landed as landed:
+                assert isinstance(landed.result, Document)
+                self._applied(opened.head, landed.result, asked)
+                raise Landed(opened.outcomes) from (landed.__cause__ or landed)
+            except StoreError:
+                if self._client == "":
+                    raise
+                continue
+            self._applied(opened.head, document, asked)
+            return True
+        raise StoreError("the store did not answer; what this call took, if it did, the next one hands out: try again")
+
+    def _settle(self) -> None:
+        """First of all, an attempt that an earlier call left open (rule 14)."""
+        opened = self._open
+        if opened is None:
+            return
+        try:
+            applied = self._resolve()
+        except Landed as landed:
+            for request, outcome in zip(opened.requests, opened.outcomes, strict=False):
+                self._owe(request, outcome)
+            raise landed.__cause__ or landed from None
+        if applied:
+            for request, outcome in zip(opened.requests, opened.outcomes, strict=False):
+                self._owe(request, outcome)
+        else:
+            self._again += [answer for request in opened.requests for answer in request.answers]
+
+    # -- dead letters and deletion ------------------------------------------------------------------------------------
+
+    def _set_aside(self, head: Head, version: Version, grave: _Grave) -> QueueError | None:
+        """Bury what can't be read: mark, write, acknowledge (rule 17). None: others were faster, plan again."""
+        claim = self.draw_claim()
+        now = self._time().ms
+        until = transitions.rounded(now, 30_000)
+        new = transitions.rebooted(head, self._time(), self._runtime.wall_ms())
+        new = transitions.claimed(new, grave.where, claim, self._own(), until)
+        new, count = transitions.dying(new, claim, grave.where, until, grave.reason, str(grave.error))
+        if not count or not self._swap(head, version, self._step(new), [], []):
+            return None
+        log.warning("set aside %s", grave.error)
+        assert self._head is not None
+        span = next(span for span in self._head.rest.spans if span.claim == claim)
+        self._bury(span, grave.raw, damaged=grave.damaged)
+        return grave.error
+
+    def _bury_overdue(self, head: Head) -> None:
+        """Finish what a burier that died has begun (rule 17)."""
+        for span in transitions.overdue(head, self._time().ms):
+            claim = self.draw_claim()
+            where = Range(span.ordinal, span.start, span.stop)
+            new = transitions.rebooted(head, self._time(), self._runtime.wall_ms())
+            new = transitions.taken_over(new, where, claim, transitions.rounded(self._time().ms, 30_000))
+            if not self._swap(head, self._version, new, [], []):
+                return
+            raw = b""
+            damaged = span.reason == "damaged"
+            try:
+                chunk = self._reader.chunk(span.ordinal, span.start, 1)
+                raw = chunk.records[0] if chunk else b""
+            except Damage as damage:
+                raw = damage.raw
+            except BlobMissing:
+                log.warning("the segment of a dead letter at offset %d is gone", span.start)
+            self._bury(span._replace(claim=claim), raw, damaged=damaged)
+            return
+
+    def _bury(self, span: Span, raw: bytes, *, damaged: bool) -> None:
+        letter = {
+            "attempts": span.attempts,
+            "count": span.count,
+            "error": span.error,
+            "format": 1,
+            "offset": span.start,
+            "queue": self._parts.meta.queue,
+            "reason": span.reason,
+            "record": base64.b64encode(raw).decode(),
+        }
+        self._store.write(dead_name(span.start), canonical(letter))
+        while True:
+            head = self._head if self._head is not None else self._load()
+            new, count = transitions.buried(head, span.claim, Range(span.ordinal, span.start, span.stop))
+            if not count:
+                return  # somebody else finished it
+            if damaged and span.ordinal not in new.rest.damaged:
+                new = new._replace(rest=replace(new.rest, damaged=(*new.rest.damaged, span.ordinal)))
+            if self._swap(head, self._version, new, [], []):
+                self._sweep(head, new)
+                return
+
+    def _sweep(self, old: Head, new: Head) -> None:
+        """Delete what a swap in place has freed (rules 11, 29), and what somebody who died had freed before."""
+        lowest = new.lowest[0]
+        if lowest <= self._swept or not (lowest > old.lowest[0] or old.rest.swept < old.lowest[0]):
+            return
+        start = max(self._swept, new.rest.swept)
+        try:
+            names = []
+            for ordinal in range(start, lowest):
+                if ordinal in new.rest.damaged:
+                    continue
+                entry = self._view.entry(ordinal) if ordinal < self._view.tail.next else None
+                if entry is None or entry.count == OPEN:
+                    self._view.load()
+                    entry = self._view.entry(ordinal)
+                if entry is None or entry.count == OPEN:
+                    return  # the tail that closes it is not in place yet
+                names.append(str(entry.name))
+            if names:
+                self._store.delete(names)
+            if lowest // _PAGES_EVERY != start // _PAGES_EVERY:
+                # A page may be cut only after its segments were consumed: look back far enough to meet it.
+                first = max(0, start // PAGE - 2)
+                last = min(lowest, self._view.tail.first) // PAGE
+                kept = {ordinal // PAGE for ordinal in new.rest.damaged}
+                self._store.delete([page_name(page * PAGE) for page in range(first, last) if page not in kept])
+        except BlobMissing:
+            log.debug("the page of segment %d is gone: it was swept before", start)
+        except StoreError as error:
+            log.warning("segments that were consumed could not be deleted, gc will: %s", error)
+            return
+        self._swept = lowest
+

@@ -1,0 +1,146 @@
+"""Threads share commits: one works for all that wait, wakes exactly those whose work is done, and hands the lead on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from pqueue.errors import Landed, QueueError, StoreError
+from pqueue.runtime import Lock, Runtime
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """One caller's share of a commit."""
+
+    __slots__ = ("answered", "done", "error", "gate", "leads", "result", "work")
+
+    def __init__(self, work: T, gate: Lock | None = None) -> None:
+        self.work = work
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.answered = False
+        self.done = False
+        self.leads = False
+        self.gate = gate
+
+    def answer(self, result: Any = None) -> None:
+        """It succeeded."""
+        self.result = result
+        self.answered = True
+
+    def fail(self, error: BaseException) -> None:
+        """It did not."""
+        self.error = error
+        self.answered = True
+
+
+class Combiner(Generic[T]):
+    """Runs `lead(jobs)` for groups of jobs, at most `parallel` at a time, each job in one group.
+
+    `lead` answers or fails each job and may raise only what interrupts it; jobs that it leaves unanswered then get
+    `unknown`. `weigh` bounds a group: the jobs of one weigh at most `limit` together, or are one.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        lead: Callable[[list[Job[T]]], None],
+        *,
+        parallel: int = 1,
+        weigh: Callable[[T], int] = lambda _: 1,
+        limit: int = 1 << 16,
+        unknown: type[QueueError] = StoreError,
+    ) -> None:
+        self._runtime = runtime
+        self._lead = lead
+        self._parallel = parallel
+        self._weigh = weigh
+        self._limit = limit
+        self._unknown = unknown
+        self._guard = runtime.lock()
+        self._leaders = 0
+        self._waiting: deque[Job[T]] = deque()
+
+    def run(self, work: T) -> Any:
+        """The job's result, once it is done by this thread or another; raises its error.
+
+        Raises:
+            Landed: this thread was interrupted, but the job is done.
+        """
+        with self._guard:
+            if self._leaders < self._parallel:
+                self._leaders += 1
+                job = Job(work)
+                jobs = [job]
+            else:
+                gate = self._runtime.lock()
+                gate.acquire()
+                job = Job(work, gate)
+                self._waiting.append(job)
+                jobs = []
+        if not jobs:
+            jobs = self._wait(job)
+        if jobs:
+            try:
+                self._work(jobs)
+            except BaseException as interrupt:
+                if job.answered and job.error is None:
+                    raise Landed(job.result) from interrupt
+                raise
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def _wait(self, job: Job[T]) -> list[Job[T]]:
+        """Sleep until the job is done (an empty list), or this thread is to lead (the group)."""
+        assert job.gate is not None
+        try:
+            job.gate.acquire()
+        except BaseException:
+            # Interrupted. A job that nobody works on yet is withdrawn; the lead, if it was just handed over, goes on.
+            with self._guard:
+                if job in self._waiting:
+                    self._waiting.remove(job)
+                elif job.leads:
+                    self._hand_on()
+            raise
+        if job.done:
+            return []
+        with self._guard:
+            jobs = [job]
+            weight = self._weigh(job.work)
+            while self._waiting:
+                weight += self._weigh(self._waiting[0].work)
+                if weight > self._limit:
+                    break
+                jobs.append(self._waiting.popleft())
+        return jobs
+
+    def _work(self, jobs: list[Job[T]]) -> None:
+        try:
+            self._lead(jobs)
+        except BaseException:
+            for job in jobs:
+                if not job.answered:
+                    job.fail(self._unknown("the thread that worked for this one was interrupted: outcome unknown"))
+            raise
+        finally:
+            with self._guard:
+                self._hand_on()
+            for job in jobs:
+                job.done = True
+                if job.gate is not None and not job.leads:
+                    job.gate.release()
+
+    def _hand_on(self) -> None:
+        """Give the lead to the first that waits; under the guard."""
+        if self._waiting:
+            heir = self._waiting.popleft()
+            heir.leads = True
+            assert heir.gate is not None
+            heir.gate.release()
+        else:
+            self._leaders -= 1

@@ -1,0 +1,207 @@
+"""Records to bytes and back: the segment's header, frames, the seal. Pure; the bytes are those of docs/format.md."""
+
+from __future__ import annotations
+
+import re
+import struct
+from array import array
+from collections.abc import Sequence
+from enum import Enum
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+from zlib import crc32
+
+from pqueue.abc import Codec
+from pqueue.errors import CorruptSegment, NewerFormat
+from pqueue.names import Name
+
+MAGIC = b"\x89pqs\r\n\x1a\n"
+FORMAT = 1
+_CRC32 = 1
+
+_HEADER = struct.Struct("<8sHBB8s12sQH")
+_FRAME = struct.Struct("<IIII")
+_REST = struct.Struct("<III")
+_CHECK = struct.Struct("<I")
+_TIME = struct.Struct("<Q")
+FRAME = _FRAME.size
+
+_COUNT = (1 << 24) - 1
+_SEAL = 1 << 24
+_TIMED = 1 << 25
+_ENCODED = 1 << 26
+_KNOWN = _COUNT | _SEAL | _TIMED | _ENCODED
+
+MAX_RECORDS = _COUNT
+"""Records in one frame."""
+
+
+class End(Enum):
+    """Why decoding stopped."""
+
+    OPEN = "the bytes end here"
+    SEALED = "a seal: nothing is appended behind it"
+    TORN = "what follows is not a whole frame"
+
+
+class Frame(NamedTuple):
+    """A whole frame, checked."""
+
+    first: int
+    """The offset of its first record within the segment (rule 27)."""
+    count: int
+    body: bytes
+    """Lengths and records, still encoded if the segment has codecs."""
+    flags: int
+
+
+class Decoded(NamedTuple):
+    """What `decode` found."""
+
+    frames: list[Frame]
+    at: int
+    """The position behind the last whole frame, in bytes from the segment's start; with a seal, behind the seal."""
+    count: int
+    """Items of the segment up to there."""
+    end: End
+
+
+class Shape:
+    """How one segment's frames are read and written: its seed and codecs."""
+
+    __slots__ = ("_codecs", "_place", "header", "seed")
+
+    def __init__(self, name: Name, codecs: Sequence[Codec] = ()) -> None:
+        text = str(name).encode()
+        self._place = bytes.fromhex(name.queue) + text
+        # Queue id and segment name are mixed into every checksum and stored in none (rule 27): a frame that strayed in
+        # from another segment does not check out, and costs no bytes.
+        self.seed = crc32(self._place)
+        self._codecs = codecs
+        names = ",".join(codec.name for codec in codecs).encode()
+        plain = _HEADER.pack(
+            MAGIC, FORMAT, _CRC32, 0, bytes.fromhex(name.queue), bytes.fromhex(name.writer), name.number, len(names)
+        )
+        plain += names
+        self.header = plain + _CHECK.pack(crc32(plain, self.seed))
+
+    def frame(self, records: Sequence[bytes], first: int, at_ms: int | None = None) -> bytes:
+        """The frame of these records, the first of which is the segment's item number `first`."""
+        count = len(records)
+        if count == 1:
+            body = records[0]
+        else:
+            body = array("I", map(len, records)).tobytes() + b"".join(records)
+        flags = count
+        if at_ms is not None:
+            body = _TIME.pack(at_ms) + body
+            flags |= _TIMED
+        if self._codecs:
+            flags |= _ENCODED
+            place = self._place + _CHECK.pack(first)
+            for codec in self._codecs:
+                body = codec.encode(body, place)
+        rest = _REST.pack(first, len(body), flags)
+        return _CHECK.pack(crc32(body, crc32(rest, self.seed))) + rest + body
+
+    def seal(self, count: int) -> bytes:
+        """The frame that closes a segment of `count` items (rule 23)."""
+        rest = _REST.pack(count, 0, _SEAL)
+        return _CHECK.pack(crc32(rest, self.seed)) + rest
+
+    def check_header(self, data: bytes) -> None:
+        """Raise where these are not the first bytes of this segment.
+
+        Raises:
+            CorruptSegment: they are not.
+            NewerFormat: a newer version wrote them.
+        """
+        if data.startswith(self.header):
+            return
+        if data[:8] == MAGIC and len(data) >= _HEADER.size and _HEADER.unpack_from(data)[1] > FORMAT:
+            raise NewerFormat("the segment was written by a newer version of pqueue; upgrade this one")
+        raise CorruptSegment(f"its header is not that of this queue and segment (it begins with {data[:16].hex()})")
+
+    def decode(self, data: bytes, at: int, count: int) -> Decoded:
+        """The whole frames of `data`, which starts at position `at` of the segment, behind `count` items."""
+        frames: list[Frame] = []
+        pos = 0
+        size = len(data)
+        seed = self.seed
+        unpack = _FRAME.unpack_from
+        view = memoryview(data)
+        end = End.OPEN
+        while pos < size:
+            if size - pos < FRAME:
+                end = End.TORN
+                break
+            check, first, length, flags = unpack(data, pos)
+            stop = pos + FRAME + length
+            if first != count or stop > size or flags & ~_KNOWN or crc32(view[pos + 4 : stop], seed) != check:
+                end = End.TORN
+                break
+            if flags & _SEAL:
+                pos = stop
+                end = End.SEALED
+                break
+            number = flags & _COUNT
+            frames.append(Frame(first, number, data[pos + FRAME : stop], flags))
+            count += number
+            pos = stop
+        return Decoded(frames, at + pos, count, end)
+
+    def wants(self, data: bytes, count: int) -> int:
+        """Bytes that the frame at the start of `data` would take if its header is to be believed; 0 if it can't be."""
+        if len(data) < FRAME:
+            return FRAME
+        _, first, length, flags = _FRAME.unpack_from(data)
+        return FRAME + length if first == count and not flags & ~_KNOWN else 0
+
+    def search(self, data: bytes, count: int) -> tuple[int, int] | None:
+        """Position and first item of the next frame that checks out by itself, behind damage (rule 27)."""
+        view = memoryview(data)
+        for found in _CANDIDATE.finditer(data):
+            pos = found.start()
+            check, first, length, flags = _FRAME.unpack_from(data, pos)
+            stop = pos + FRAME + length
+            if first >= count and stop <= len(data) and not flags & ~_KNOWN and crc32(view[pos + 4 : stop], self.seed) == check:
+                return pos, first
+        return None
+
+    def records(self, frame: Frame) -> list[bytes]:
+        """A frame's records.
+
+        Raises:
+            CorruptSegment: its codecs do not decode it, or its lengths do not add up.
+        """
+        body = frame.body
+        flags = frame.flags
+        if flags & _ENCODED:
+            place = self._place + _CHECK.pack(frame.first)
+            try:
+                for codec in reversed(self._codecs):
+                    body = codec.decode(body, place)
+            except ValueError as error:
+                raise CorruptSegment(f"a codec can't decode the frame of item {frame.first}: {error}") from error
+        if flags & _TIMED:
+            body = body[_TIME.size :]
+        count = frame.count
+        if count == 1:
+            return [body]
+        lengths = array("I")
+        lengths.frombytes(body[: 4 * count])
+        ends = list(accumulate(lengths, initial=4 * count))
+        if len(lengths) != count or ends[-1] != len(body):
+            raise CorruptSegment(f"the lengths in the frame of item {frame.first} do not add up")
+        return [body[start:stop] for start, stop in pairwise(ends)]
+
+    @staticmethod
+    def committed_ms(frame: Frame) -> int | None:
+        """The time of the commit, where the queue records it (frames without codecs)."""
+        return _TIME.unpack_from(frame.body)[0] if frame.flags & _TIMED and not frame.flags & _ENCODED else None
+
+
+# A header's fields bound its bytes: lengths below 2**27, flags below 8. Cheap enough to try at each byte of a segment.
+_CANDIDATE = re.compile(rb"(?=[\s\S]{11}[\x00-\x07][\s\S]{3}[\x00-\x07])")
+
+assert array("I").itemsize == 4, "an unsigned int has four bytes on every platform that CPython supports"  # noqa: PLR2004

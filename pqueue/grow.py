@@ -1,0 +1,230 @@
+"""Producing where the store appends: frames go to the open segment, a roll closes it and opens the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pqueue.abc import Appends, Document, Version
+from pqueue.errors import (
+    BlobMissing,
+    CorruptSegment,
+    DocumentChanged,
+    Landed,
+    PutUncertain,
+    SegmentChanged,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    SyncFailed,
+)
+from pqueue.frames import End, Shape
+from pqueue.head import Head
+from pqueue.names import HEAD, TAIL, Name, draw_id
+from pqueue.parts import Parts
+from pqueue.reader import Scanner
+from pqueue.tail import OPEN, Entry, Tail
+
+_TRIES = 5
+"""Of an unanswered swap, beside those of the store's own library."""
+
+
+class _Known:
+    """What is known of the segment that is open, or was."""
+
+    __slots__ = ("at", "count", "entry", "floor", "sealed", "shape", "text", "version")
+
+    def __init__(self, version: Version, entry: Entry | None, shape: Shape | None, floor: int) -> None:
+        self.version = version
+        """The tail's that lists it."""
+        self.entry = entry
+        self.shape = shape
+        """None where nothing can be appended."""
+        self.text = str(entry.name) if entry else ""
+        self.at = 0
+        """Where the next append goes, in bytes: the end of whole frames (rule 22)."""
+        self.count = max(entry.count, 0) if entry else 0
+        self.sealed = shape is None
+        """Nothing is appended any more: a seal, or torn bytes seen under the lock (rule 23)."""
+        self.floor = floor
+        """No new offset may lie below it: the head as it was before the segment was read (rule 26)."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether the head is ahead of it: its end was lost in a power cut, so it is never appended to (rule 26)."""
+        return self.entry is not None and self.floor > self.entry.base + self.count
+
+
+class Growing:
+    """One writer of a queue whose segments grow. Not thread-safe: one commit at a time."""
+
+    parallel = 1
+
+    def __init__(self, parts: Parts, appends: Appends) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._appends = appends
+        self._view = parts.view
+        self._known: _Known | None = None
+        self._writer = ""
+        meta = parts.meta
+        self._items = meta.segment_items
+        self._bytes = meta.segment_bytes
+        self._synced = meta.durability == "synced"
+        self._timed = meta.record_times
+
+    def forget(self) -> None:
+        """In a forked child: a new writer that knows nothing (rule 31)."""
+        self._known = None
+        self._writer = ""
+
+    def commit(self, records: Sequence[bytes]) -> None:
+        """Make the records the log's next items, all or none, as durable as the queue promises.
+
+        Raises:
+            StoreFull, StoreError: they are not in the log, and never will be.
+            PutUncertain: they may be.
+            Landed: interrupted, but they are.
+        """
+        while True:
+            known = self._known or self._learn()
+            shape = known.shape
+            if shape is None or known.sealed or known.count >= self._items or known.at >= self._bytes or known.behind:
+                self._roll(known)
+                continue
+            frame = shape.frame(records, known.count, self._parts.runtime.wall_ms() if self._timed else None)
+            try:
+                self._append(known, frame, len(records), shape)
+            except SegmentChanged as changed:
+                self._absorb(known, changed.behind)
+                continue
+            except BlobMissing:
+                self._missing(known)
+                continue
+            known.at += len(frame)
+            known.count += len(records)
+            return
+
+    def _append(self, known: _Known, frame: bytes, count: int, shape: Shape) -> None:
+        self._known = None  # forgotten unless the append is answered (rule 32)
+        try:
+            if self._synced:
+                self._appends.append(known.text, known.at, frame, sync=True, seal=shape.seal(known.count + count))
+            else:
+                self._appends.append(known.text, known.at, frame, sync=False, seal=b"")
+        except SyncFailed as error:
+            raise PutUncertain(
+                "the disk did not confirm the write: the items can be read now and may be gone after a power cut"
+            ) from error
+        except (StoreFull, StoreRefused, Landed, SegmentChanged, BlobMissing):
+            raise
+        except StoreError as error:
+            if self._store.always_answers:
+                raise
+            # Equal bytes found later would prove nothing (rule 32).
+            raise PutUncertain("the store did not answer: the items may be in the queue, or not") from error
+        self._known = known
+
+    def _absorb(self, known: _Known, behind: bytes) -> None:
+        """Learn from the bytes behind `at`, which were read under the segment's lock (rule 22)."""
+        assert known.shape is not None
+        if not behind:
+            return  # shorter than known: learn it anew
+        found = known.shape.decode(behind, known.at, known.count)
+        known.at, known.count = found.at, found.count
+        # Torn bytes seen under the lock are no write under way: they close the segment as a seal does (rule 23).
+        known.sealed = found.end is not End.OPEN
+        self._known = known
+
+    def _learn(self) -> _Known:
+        """Find the end of the log."""
+        while True:
+            floor = 0
+            if self._store.cut_loses_end:
+                # The head first: what it has passed is in a segment that is read later, unless a power cut took it.
+                document = self._store.load(HEAD)
+                if isinstance(document, Document):
+                    floor = Head.parse(document.data).floor
+            self._view.load()
+            state = self._view.state
+            entry = state.tail.last
+            if entry is None or entry.count != OPEN:
+                self._known = _Known(state.version, entry, None, floor)
+                return self._known
+            scanner = Scanner(self._store, entry.name, self._parts.codecs, grows=True)
+            known = _Known(state.version, entry, scanner.shape, floor)
+            try:
+                while scanner.end is not End.SEALED and scanner.more():
+                    pass
+            except BlobMissing:
+                self._missing(known)
+                continue
+            except CorruptSegment as error:
+                raise CorruptSegment(f"the open segment {entry.name} can't be read: {error}") from error
+            # Torn bytes may be a write under way here; the next append learns what they are, under the lock (rule 23).
+            known.at, known.count, known.sealed = scanner.at, scanner.count, scanner.end is End.SEALED
+            self._known = known
+            return known
+
+    def _missing(self, known: _Known) -> None:
+        """The open segment is not there: rolled and consumed meanwhile, or lost (rule 29)."""
+        self._view.load()
+        if self._view.state.version == known.version:
+            raise CorruptSegment(f"the open segment {known.text} is missing from the store: restore it, or start a new queue")
+
+    def _roll(self, known: _Known) -> None:
+        """Close the open segment and list a new one behind it; on return, learn again."""
+        self._known = None
+        self._view.load()
+        state = self._view.state
+        if state.version != known.version:
+            return  # somebody else did
+        if known.shape is not None and not known.sealed:
+            try:
+                self._appends.append(known.text, known.at, known.shape.seal(known.count), sync=False, seal=b"")
+            except SegmentChanged as changed:
+                self._absorb(known, changed.behind)
+                return
+            except BlobMissing:
+                self._missing(known)
+                return
+        tail = state.tail
+        if not self._writer or tail.writers.next(self._writer) is None:
+            self._writer = draw_id(self._parts.runtime, state.now.ms, tail.writers.horizon)
+        number = tail.writers.next(self._writer)
+        assert number is not None, "a new id is born after the horizon"
+        name = Name(tail.next, tail.queue, self._writer, number, 0)
+        self._store.write(str(name), Shape(name, self._parts.codecs).header)
+        page = tail.cut()
+        if page is not None:
+            self._store.write(page[0], page[1])  # before the swap that drops its entries (rule 8)
+            tail = page[2]
+        new = tail.rolled(known.count, name, known.floor, state.now.boot, state.now.ms)
+        if not self._swap(new, state.version, name):
+            self._store.delete([str(name)])  # rule 24: append to the winner's instead
+
+    def _swap(self, new: Tail, version: Version, name: Name) -> bool:
+        """Whether the new tail is in place; False where somebody else's is."""
+        data = new.dump()
+        for _ in range(_TRIES):
+            try:
+                document = self._store.swap(TAIL, data, version, sync=True)
+            except Landed as landed:
+                assert isinstance(landed.result, Document)
+                self._view.take(new, landed.result)
+                raise landed.__cause__ or landed from None
+            except DocumentChanged:
+                self._view.load()
+                return self._view.tail.writers.applied(name.writer, name.number)  # rule 4
+            except StoreError:
+                if self._store.always_answers:
+                    self._store.delete([str(name)])
+                    raise
+                self._parts.runtime.sleep(self._parts.runtime.random.uniform(0.01, 0.05))
+                self._view.load()
+                if self._view.state.version != version:
+                    return self._view.tail.writers.applied(name.writer, name.number)  # rule 4
+                continue  # the same bytes on the same version: it may be in yet
+            self._view.take(new, document)
+            return True
+        # Nothing of a put was sent. Should the swap land later, it lists an empty segment, which serves anybody.
+        raise StoreError("the store did not answer, the items were not put: try again")

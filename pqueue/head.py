@@ -1,0 +1,354 @@
+"""The head: the document of consumption. Immutable values; every transition is a pure function on them.
+
+What lies below `next` and in no span is acknowledged. So each item is exactly one of waiting (at or above `next`),
+claimed, given back, dying, or acknowledged, and the head grows with the number of claims and not of items.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pqueue.abc import StoreTime
+from pqueue.errors import NotAQueue
+from pqueue.names import canonical
+from pqueue.roster import Roster
+from pqueue.tail import parse_json
+
+_BINARY = struct.Struct("<QQQQII")
+
+CLAIMED, BACK, DYING = "claimed", "back", "dying"
+
+MAX_ERROR = 1024
+"""Bytes of an error's text kept in a dying mark (rule 17)."""
+
+
+class Range(NamedTuple):
+    """Offsets [start, stop) of one segment: ranges never cross one (rule 15)."""
+
+    ordinal: int
+    start: int
+    stop: int
+
+
+class Span(NamedTuple):
+    """A range of items below `next` that are not acknowledged, all in the same state."""
+
+    ordinal: int
+    start: int
+    stop: int
+    attempts: int
+    """How often they were claimed."""
+    state: str
+    until: int
+    """Store's ms: the claim's deadline, when what was given back is ready, or the burier's deadline."""
+    claim: str = ""
+    owner: str = ""
+    wall: int = 0
+    """Wall-clock ms of `until` where it is a delay: what is left of it after a reboot (rule 30)."""
+    reason: str = ""
+    error: str = ""
+
+    @property
+    def count(self) -> int:
+        """Items."""
+        return self.stop - self.start
+
+
+_OWN = frozenset(("back", "boot", "claims", "clients", "damaged", "dying", "format", "gone", "queue", "swept"))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """All of the head but `next`: unchanged by the commonest transition, and then encoded no second time."""
+
+    queue: str
+    spans: tuple[Span, ...] = ()
+    """Ascending, disjoint."""
+    clients: Roster = field(default_factory=Roster)
+    """Who swapped lately, and the number of the last swap applied (rule 14)."""
+    boot: str = ""
+    """The boot of every time in here."""
+    swept: int = 0
+    """Segments of lower ordinals have been deleted."""
+    damaged: tuple[int, ...] = ()
+    """Segments that hold bytes nobody could read: never deleted."""
+    gone: bool = False
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def counts(self) -> tuple[int, int]:
+        """Items claimed or dying, and given back."""
+        claimed = sum(span.count for span in self.spans if span.state != BACK)
+        return claimed, sum(span.count for span in self.spans) - claimed
+
+    @cached_property
+    def json(self) -> bytes:
+        """The JSON half of the document."""
+        claims: dict[str, list[Any]] = {}
+        back = []
+        dying = []
+        for ordinal, start, stop, attempts, state, until, claim, owner, wall, reason, error in self.spans:
+            if state == CLAIMED:
+                claims.setdefault(claim, [owner, until, []])[2].append([ordinal, start, stop, attempts])
+            elif state == BACK:
+                back.append([ordinal, start, stop, attempts, until, wall])
+            else:
+                dying.append([ordinal, start, stop, attempts, until, claim, reason, error])
+        value = {
+            **self.rest,
+            "back": back,
+            "boot": self.boot,
+            "claims": claims,
+            "clients": self.clients.dump(),
+            "damaged": list(self.damaged),
+            "dying": dying,
+            "format": 1,
+            "gone": self.gone,
+            "queue": self.queue,
+            "swept": self.swept,
+        }
+        return canonical(value)
+
+
+class Head(NamedTuple):
+    """How far consumption has got."""
+
+    ordinal: int
+    """Of the segment that holds `offset`, or of the next one to be listed."""
+    offset: int
+    """`next`: the lowest offset never handed out."""
+    rest: Rest
+
+    @property
+    def lowest(self) -> tuple[int, int]:
+        """Ordinal and offset of the lowest item not acknowledged."""
+        spans = self.rest.spans
+        return (spans[0].ordinal, spans[0].start) if spans else (self.ordinal, self.offset)
+
+    @property
+    def floor(self) -> int:
+        """No new item may get an offset below this (rule 26)."""
+        return max([self.offset, *(span.stop for span in self.rest.spans)])
+
+    def dump(self) -> bytes:
+        """The document: 40 binary bytes, then JSON."""
+        return _BINARY.pack(self.ordinal, self.offset, *self.lowest, *self.rest.counts) + self.rest.json
+
+    @classmethod
+    def parse(cls, data: bytes) -> Head:
+        """The head of a document.
+
+        Raises:
+            NotAQueue, NewerFormat: see `parse_json`.
+        """
+        if len(data) < _BINARY.size:
+            raise NotAQueue("the document `head.default` is there but is not a queue's")
+        ordinal, offset, *_ = _BINARY.unpack_from(data)
+        value = parse_json(data[_BINARY.size :], "the document `head.default`")
+        try:
+            spans = [
+                Span(*where, CLAIMED, until, claim, owner)
+                for claim, (owner, until, ranges) in value["claims"].items()
+                for where in ranges
+            ]
+            spans += [Span(*where, BACK, until, wall=wall) for *where, until, wall in value["back"]]
+            spans += [
+                Span(*where, DYING, until, claim, reason=reason, error=error)
+                for *where, until, claim, reason, error in value["dying"]
+            ]
+            spans.sort(key=_start)
+            rest = Rest(
+                queue=value["queue"],
+                spans=tuple(spans),
+                clients=Roster.parse(value["clients"]),
+                boot=value["boot"],
+                swept=value["swept"],
+                damaged=tuple(value["damaged"]),
+                gone=value["gone"],
+                rest={key: value[key] for key in value.keys() - _OWN},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotAQueue(f"the document `head.default` is there but is not a queue's ({error!r})") from error
+        return cls(ordinal, offset, rest)
+
+
+def _start(span: Span) -> int:
+    return span.start
+
+
+def _with(head: Head, spans: Sequence[Span]) -> Head:
+    """With these spans, neighbours alike in everything made one."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=_start):
+        if merged:
+            last = merged[-1]
+            if last.stop == span.start and last[3:8] == span[3:8] and last.ordinal == span.ordinal and last[9:] == span[9:]:
+                merged[-1] = last._replace(stop=span.stop, wall=max(last.wall, span.wall))
+                continue
+        merged.append(span)
+    return head._replace(rest=replace(head.rest, spans=tuple(merged)))
+
+
+def _edit(head: Head, where: Range, change: Callable[[Span], Span | None], matches: Callable[[Span], bool]) -> tuple[Head, int]:
+    """Change (None: acknowledge) the parts of matching spans inside a range; also how many items that were."""
+    spans: list[Span] = []
+    changed = 0
+    for span in head.rest.spans:
+        start, stop = max(span.start, where.start), min(span.stop, where.stop)
+        if start >= stop or not matches(span):
+            spans.append(span)
+            continue
+        changed += stop - start
+        if span.start < start:
+            spans.append(span._replace(stop=start))
+        new = change(span._replace(start=start, stop=stop))
+        if new is not None:
+            spans.append(new)
+        if stop < span.stop:
+            spans.append(span._replace(start=stop))
+    return (_with(head, spans), changed) if changed else (head, 0)
+
+
+def rounded(now_ms: int, delay_ms: int) -> int:
+    """`now + delay`, rounded up to a tenth of the delay, so that neighbours given back together are one range."""
+    step = max(1, delay_ms // 10)
+    return -(-(now_ms + delay_ms) // step) * step
+
+
+def rebooted(head: Head, now: StoreTime, wall_ms: int) -> Head:
+    """Under the clock of `now`: another boot's claims are long past, its delays fall back to the wall clock (rule 30)."""
+    rest = head.rest
+    if rest.boot == now.boot:
+        return head
+    spans = [
+        span._replace(until=now.ms + max(0, span.wall - wall_ms) if span.state == BACK and span.wall else -1, owner="")
+        for span in rest.spans
+    ]
+    head = head._replace(rest=replace(rest, boot=now.boot, clients=rest.clients.aged()))
+    return _with(head, spans) if spans else head
+
+
+def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None) -> Head:
+    """With claims given back whose deadline has passed, or whose owner is known to be dead (rule 16)."""
+
+    def lost(span: Span) -> bool:
+        return span.state == CLAIMED and (
+            now_ms > span.until or bool(span.owner and alive is not None and not alive(span.owner))
+        )
+
+    if not any(lost(span) for span in head.rest.spans):
+        return head
+    return _with(head, [_back(span, 0, 0) if lost(span) else span for span in head.rest.spans])
+
+
+def _back(span: Span, until: int, wall: int) -> Span:
+    return Span(span.ordinal, span.start, span.stop, span.attempts, BACK, until, wall=wall)
+
+
+def acknowledged(head: Head, claim: str, where: Range) -> tuple[Head, int]:
+    """With what this claim still holds of a range acknowledged, and how many items that were (rule 14)."""
+    return _edit(head, where, lambda _: None, lambda span: span.state == CLAIMED and span.claim == claim)
+
+
+def extended(head: Head, claim: str, until: int) -> tuple[Head, int]:
+    """With the claim's deadline moved on, never back; how many items it still holds."""
+    held = sum(span.count for span in head.rest.spans if span.state == CLAIMED and span.claim == claim)
+    if not held:
+        return head, 0
+    spans = [
+        span._replace(until=max(until, span.until)) if span.state == CLAIMED and span.claim == claim else span
+        for span in head.rest.spans
+    ]
+    return _with(head, spans), held
+
+
+def given_back(
+    head: Head, claim: str, where: Range, *, until: int = 0, wall: int = 0, counted: bool = True
+) -> tuple[Head, int]:
+    """With what this claim holds of a range ready again at `until`; uncounted, its attempt did not happen (rule 18)."""
+
+    def change(span: Span) -> Span:
+        return _back(span._replace(attempts=span.attempts - (not counted)), until, wall)
+
+    return _edit(head, where, change, lambda span: span.state == CLAIMED and span.claim == claim)
+
+
+def ready(head: Head, now_ms: int) -> Iterator[Span]:
+    """What was given back and is ready, lowest offset first (rule 15)."""
+    return (span for span in head.rest.spans if span.state == BACK and span.until <= now_ms)
+
+
+def claimed(head: Head, where: Range, claim: str, owner: str, until: int) -> Head:
+    """With a ready range, or one that starts at `next`, lent to a claim; its attempt counts from here (rule 18)."""
+    if where.stop > head.offset:
+        new = Span(where.ordinal, where.start, where.stop, 1, CLAIMED, until, claim, owner)
+        return _with(passed(head, where), (*head.rest.spans, new))
+
+    def change(span: Span) -> Span:
+        return span._replace(attempts=span.attempts + 1, state=CLAIMED, until=until, claim=claim, owner=owner, wall=0)
+
+    return _edit(head, where, change, lambda span: span.state == BACK)[0]
+
+
+def taken(head: Head, where: Range) -> Head:
+    """With a ready range, or one that starts at `next`, claimed and acknowledged at once: what `get` does (rule 19)."""
+    if where.stop > head.offset:
+        return passed(head, where)
+    return _edit(head, where, lambda _: None, lambda span: span.state == BACK)[0]
+
+
+def passed(head: Head, where: Range) -> Head:
+    """With `next` moved behind a range that starts there, or behind a gap that a power cut left before it."""
+    assert where.start >= head.offset, "a range at `next` starts at `next`"
+    return head._replace(ordinal=where.ordinal, offset=where.stop)
+
+
+def stepped(head: Head, ordinal: int, offset: int) -> Head:
+    """With `next` at the start of a later segment, everything before it having been handed out."""
+    return head._replace(ordinal=ordinal, offset=max(offset, head.offset))
+
+
+def dying(head: Head, claim: str, where: Range, until: int, reason: str, error: str) -> tuple[Head, int]:
+    """With what this claim holds of a range marked as on its way to the dead letters (rule 17)."""
+    text = error.encode()[:MAX_ERROR].decode(errors="ignore")
+
+    def change(span: Span) -> Span:
+        return span._replace(state=DYING, until=until, owner="", reason=reason, error=text)
+
+    return _edit(head, where, change, lambda span: span.state == CLAIMED and span.claim == claim)
+
+
+def overdue(head: Head, now_ms: int) -> Iterator[Span]:
+    """Dying marks whose burier is late: whoever finds one does the rest again (rule 17)."""
+    return (span for span in head.rest.spans if span.state == DYING and now_ms > span.until)
+
+
+def taken_over(head: Head, where: Range, claim: str, until: int) -> Head:
+    """With an overdue mark given to a new burier."""
+    return _edit(head, where, lambda span: span._replace(claim=claim, until=until), lambda span: span.state == DYING)[0]
+
+
+def buried(head: Head, claim: str, where: Range) -> tuple[Head, int]:
+    """With a dying range acknowledged, its dead letters being written."""
+    return _edit(head, where, lambda _: None, lambda span: span.state == DYING and span.claim == claim)
+
+
+def held(head: Head, claim: str) -> list[Span]:
+    """What a claim still holds."""
+    return [span for span in head.rest.spans if span.state == CLAIMED and span.claim == claim]
+
+
+def allowance(wanted: int, attempts: int, max_attempts: int | None) -> int:
+    """How many items that were claimed `attempts` times one claim may take (rule 18).
+
+    n^(1 - attempts / (max_attempts - 1)): 1000, 32, 1 for three attempts; so a poisonous item buries itself alone.
+    """
+    if max_attempts is None or attempts == 0:
+        return wanted
+    if attempts >= max_attempts - 1:
+        return 1
+    return max(1, round(wanted ** (1 - attempts / (max_attempts - 1))))

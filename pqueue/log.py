@@ -1,0 +1,145 @@
+"""Producing: records into the log, in commits that threads share, or by way of a buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pqueue.combine import Combiner, Job
+from pqueue.errors import Landed, PutUncertain, QueueError, TooLarge
+from pqueue.frames import MAX_RECORDS
+from pqueue.grow import Growing
+from pqueue.listing import Listing
+from pqueue.parts import Parts
+
+
+class Log:
+    """The producing side of one queue object, for any number of threads."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        meta = parts.meta
+        self._buffers = meta.durability == "buffered"
+        self._items = meta.segment_items
+        self._max_bytes = meta.max_commit_bytes
+        appends = parts.store.appends
+        self._way = Listing(parts) if appends is None else Growing(parts, appends)
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: nothing of the parent's buffer, ids or locks (rule 31)."""
+        self._way.forget()
+        self._combiner: Combiner[Sequence[bytes]] = Combiner(
+            self._parts.runtime,
+            self._lead,
+            parallel=self._way.parallel,
+            weigh=_weight,
+            limit=min(self._max_bytes, 1 << 20),
+            unknown=PutUncertain,
+        )
+        self._guard = self._parts.runtime.lock()
+        self._flusher = self._parts.runtime.lock()
+        self._buffer: list[bytes] = []
+        self._size = 0
+
+    @property
+    def buffered(self) -> int:
+        """Items that only this object knows of."""
+        return len(self._buffer)
+
+    def put(self, records: Sequence[bytes]) -> None:
+        """Add records, all or none.
+
+        Raises:
+            TooLarge: more than one commit may hold; nothing was written.
+            StoreFull, StoreError: not put.
+            PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
+        """
+        weight = sum(map(len, records))
+        if weight > self._max_bytes or len(records) > MAX_RECORDS:
+            raise TooLarge(
+                f"{len(records)} records of {weight} bytes are more than one commit may hold ({self._max_bytes} bytes, "
+                f"{MAX_RECORDS} records): put them in smaller batches, or make the queue with a larger max_commit_bytes"
+            )
+        if not self._buffers:
+            try:
+                self._combiner.run(records)
+            except Landed as landed:
+                raise landed.__cause__ or landed from None
+            return
+        # Room is made first: so an error means that these records were not taken.
+        if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self._max_bytes):
+            self.flush()
+        with self._guard:
+            self._buffer.extend(records)
+            self._size += weight
+
+    def flush(self) -> None:
+        """Put what is buffered.
+
+        Raises:
+            StoreFull, StoreError: nothing was put; it stays in the buffer.
+            PutUncertain: what the buffer held may be in the queue, or not; it is not kept.
+        """
+        with self._flusher:
+            while True:
+                with self._guard:
+                    batch = self._buffer
+                    self._buffer, self._size = [], 0
+                if not batch:
+                    return
+                done = 0
+                try:
+                    while done < len(batch):
+                        part = self._part(batch, done)
+                        done += len(part)
+                        self._combiner.run(part)
+                except Landed as landed:
+                    self._keep(batch[done:])
+                    raise landed.__cause__ or landed from None
+                except PutUncertain:
+                    self._keep(batch[done:])
+                    raise
+                except BaseException:
+                    # Also when interrupted with the outcome open: twice is better than not at all.
+                    self._keep(batch[done - len(part) :])
+                    raise
+
+    def _part(self, batch: list[bytes], start: int) -> list[bytes]:
+        """As much as one commit may hold."""
+        size = 0
+        for index in range(start, min(len(batch), start + self._items)):
+            size += len(batch[index])
+            if size > self._max_bytes and index > start:
+                return batch[start:index]
+        return batch[start : start + self._items]
+
+    def _keep(self, batch: list[bytes]) -> None:
+        with self._guard:
+            self._buffer[:0] = batch
+            self._size += sum(map(len, batch))
+
+    def _lead(self, jobs: list[Job[Sequence[bytes]]]) -> None:
+        records = jobs[0].work if len(jobs) == 1 else [record for job in jobs for record in job.work]
+        try:
+            self._way.commit(records)
+        except Landed as landed:
+            for job in jobs:
+                job.answer()
+            raise landed.__cause__ or landed from None
+        except QueueError as error:
+            for job in jobs:
+                job.fail(error if len(jobs) == 1 else _copy(error))
+        else:
+            for job in jobs:
+                job.answer()
+
+
+def _weight(records: Sequence[bytes]) -> int:
+    return sum(map(len, records)) + 16 * len(records)
+
+
+def _copy(error: QueueError) -> QueueError:
+    """An error of its own for each thread, since raising one writes its traceback."""
+    made = type(error)(*error.args)
+    made.__cause__ = error
+    return made

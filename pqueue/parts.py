@@ -1,0 +1,22 @@
+"""What the producing and the consuming side of one queue object share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pqueue.abc import Codec, SegmentStore
+from pqueue.meta import Meta
+from pqueue.runtime import Runtime
+from pqueue.view import View
+
+
+@dataclass(slots=True)
+class Parts:
+    """The store and what was read from it at open."""
+
+    store: SegmentStore
+    meta: Meta
+    view: View
+    codecs: Sequence[Codec]
+    runtime: Runtime

@@ -1,0 +1,250 @@
+"""The face of a queue: a thin shell over the producing and the consuming side, with no I/O of its own."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from pqueue.abc import Codec, SegmentStore, Serializer
+from pqueue.ahead import Ahead
+from pqueue.claims import Consumer
+from pqueue.errors import Empty, ShutDown
+from pqueue.log import Log
+from pqueue.opening import find
+from pqueue.parts import Parts
+from pqueue.runtime import REAL, Runtime
+from pqueue.view import View
+
+T = TypeVar("T")
+
+_POLL = 0.001
+"""Seconds a waiting `get` first sleeps between two looks, where nobody can wake it."""
+
+_POLL_MOST = 0.05
+"""… and at most, on a store where a look is cheap; 40 times as long where it is not."""
+
+
+class Queue(Generic[T]):
+    """A durable FIFO queue.
+
+    What it guarantees, whatever dies when (docs/design.md, I1 to I8):
+
+    - A `put` that returned is delivered, under the queue's durability: `written` survives the death of the process,
+      `synced` a power cut too, `buffered` nothing until `sync`, `close` or a full segment.
+    - A `get` that returned has acknowledged its item: nobody gets it again (`ack_linger` 0).
+    - Each producer's items come in the order they were put; one put after another had returned is behind it.
+    - Any number of threads, processes and, in a bucket, hosts may use it at once. There is nothing to repair after a
+      crash.
+
+    What it does not: `get` loses the item in hand if the process is killed between the acknowledgement and the return.
+    With `ack_linger` above 0, or `buffered`, a crash repeats what was handed out and not yet acknowledged instead.
+    """
+
+    def __init__(
+        self,
+        store: SegmentStore,
+        serializer: Serializer,
+        *,
+        create: bool = True,
+        codecs: Sequence[Codec] = (),
+        fixed: dict[str, Any] | None = None,
+        lease: float = 30.0,
+        ack_linger: float | None = None,
+        prefetch: int = 1000,
+        runtime: Runtime = REAL,
+    ) -> None:
+        """Open the queue in `store`; `pqueue.open` is the way to call this.
+
+        Args:
+            store: closed with the queue.
+            serializer: what meta names, or will name.
+            create: whether to make a queue where none is.
+            codecs: what meta names, or will name.
+            fixed: what meta fixes, as far as the opener names it; see `Meta`.
+            lease: seconds that a claim holds without being renewed.
+            ack_linger: seconds that the acknowledgements of `get` may wait for one another; None: the store's default.
+            prefetch: items claimed ahead where acknowledgements linger.
+            runtime: time and chance.
+        """
+        wanted = {"serializer": serializer.name, "codecs": tuple(codec.name for codec in codecs), **(fixed or {})}
+        self._store = store
+        self._runtime = runtime
+        self._serializer = serializer
+        self._dumps = serializer.dumps
+        self._loads = serializer.loads
+        meta, tail = find(store, create=create, wanted=wanted, runtime=runtime)
+        parts = Parts(store, meta, View(store, meta.queue, tail), codecs, runtime)
+        self.meta = meta
+        self._log = Log(parts)
+        self._consumer = Consumer(parts, serializer)
+        buffered = meta.durability == "buffered"
+        linger = ack_linger if ack_linger is not None else float("inf") if buffered else store.ack_linger
+        self._ahead = Ahead(parts, self._consumer, prefetch=prefetch, lease=lease, linger=linger) if linger else None
+        self._dear = not store.always_answers
+        self._closed = False
+        self._acted = runtime.event()
+        _LIVE.add(self)
+
+    # -- producing ----------------------------------------------------------------------------------------------------
+
+    def put(self, item: T) -> None:
+        """Add an item; on return it is as durable as the queue promises.
+
+        Raises:
+            SerializationError: the serializer refuses it; the queue is unchanged.
+            StoreFull: no room; not put.
+            PutUncertain: it may be in the queue, or not.
+            StoreError: not put; trying again can help.
+            ShutDown: this object is closed.
+        """
+        record = self._dumps(item)
+        if self._closed:
+            raise _closed()
+        self._log.put((record,))
+        self._acted.set()
+
+    def put_many(self, items: Iterable[T]) -> None:
+        """Add items in one commit: all of them or none.
+
+        Raises:
+            TooLarge: more than one commit may hold; nothing was put.
+            See `put` for the rest.
+        """
+        records = list(map(self._dumps, items))
+        if self._closed:
+            raise _closed()
+        if records:
+            self._log.put(records)
+            self._acted.set()
+
+    def sync(self) -> None:
+        """Flush: what was put or handed out before is as durable as in `written`; in `synced`, it was before.
+
+        Raises:
+            StoreFull, StoreError: not yet; what is buffered stays so.
+            PutUncertain: what was buffered may be in the queue, or not.
+        """
+        self._log.flush()
+        if self._ahead is not None:
+            self._ahead.flush()
+
+    # -- consuming ----------------------------------------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        """Take the next item; it is acknowledged on return.
+
+        Args:
+            block: whether to wait for one.
+            timeout: how long, in seconds; None: for ever.
+
+        Raises:
+            Empty: none came in time.
+            SerializationError, CorruptSegment: an item can't be read; it was set aside as a dead letter. Told once.
+            StoreError: no answer; what was taken, if it was, comes with the next call.
+            ShutDown: this object is closed.
+        """
+        item: T = self.get_many(1, block, timeout)[0]
+        return item
+
+    def get_many(self, n: int, block: bool = True, timeout: float | None = None) -> list[T]:
+        """Take the next items: at least one, at most `n`, in one step; see `get`."""
+        if n < 1:
+            raise ValueError("'n' must be a positive number")
+        if timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        items = self._take(n)
+        if items:
+            return items
+        if not block:
+            raise Empty("nothing to hand out now")
+        return self._wait(n, timeout)
+
+    def _take(self, n: int) -> list[T]:
+        if self._closed:
+            raise _closed()
+        items = self._ahead.take(n) if self._ahead is not None else self._consumer.take(n)
+        if not items and self._log.buffered:
+            self._log.flush()  # this object's own get finds nothing stored
+            items = self._ahead.take(n) if self._ahead is not None else self._consumer.take(n)
+        return items
+
+    def _wait(self, n: int, timeout: float | None) -> list[T]:
+        """Look again with a growing, bounded, jittered pause, which an act in this process cuts short."""
+        runtime = self._runtime
+        until = None if timeout is None else runtime.monotonic() + timeout
+        pause = _POLL * (40 if self._dear else 1)
+        most = _POLL_MOST * (40 if self._dear else 1)
+        while True:
+            left = most if until is None else until - runtime.monotonic()
+            if left <= 0:
+                raise Empty(f"nothing came within {timeout} s")
+            self._acted.clear()
+            items = self._take(n)
+            if items:
+                return items
+            self._acted.wait(min(left, pause * runtime.random.uniform(0.5, 1.5)))
+            pause = min(most, 1.5 * pause)
+
+    def __len__(self) -> int:
+        """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
+        held = self._ahead.unanswered if self._ahead is not None else 0
+        return max(0, self._consumer.waiting() - held) + self._log.buffered
+
+    def __bool__(self) -> bool:
+        """True, as an open file is."""
+        return True
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Flush, give back what was claimed and not handed out, and let go of the store; waiting calls raise `ShutDown`.
+
+        Raises:
+            StoreFull, StoreError: what is buffered could not be put; this object stays open.
+        """
+        if self._closed:
+            return
+        self._log.flush()
+        self._closed = True
+        self._acted.set()
+        try:
+            if self._ahead is not None:
+                self._ahead.close()
+        finally:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<pqueue.Queue {self.meta.queue} {self.meta.durability}{' closed' if self._closed else ''}>"
+
+    def _after_fork(self) -> None:
+        """In the child: a new client, with nothing of the parent's claims or buffers (rule 31)."""
+        self._runtime.forget()
+        self._log.forget()
+        self._consumer.forget()
+        if self._ahead is not None:
+            self._ahead.forget()
+        self._acted = self._runtime.event()
+
+
+def _closed() -> ShutDown:
+    return ShutDown("this queue object is closed: open the queue again")
+
+
+_LIVE: weakref.WeakSet[Queue[Any]] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for one in tuple(_LIVE):
+        one._after_fork()  # noqa: SLF001  # its own module
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,264 @@
+"""Offsets to records: follows the tail's entries, reads segments, keeps decoded records ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pqueue.abc import Codec, SegmentStore
+from pqueue.errors import CorruptSegment
+from pqueue.frames import End, Frame, Shape
+from pqueue.head import Range
+from pqueue.names import Name
+from pqueue.tail import OPEN, Entry
+from pqueue.view import View
+
+CHUNK = 1 << 20
+"""Bytes read at once, at most, of a segment that grows; any other is read whole."""
+
+AHEAD = 1000
+"""Records kept decoded ahead of what was asked for."""
+
+_CURSORS = 8
+
+
+class Chunk(NamedTuple):
+    """Records of one segment, the first of which has the offset `where.start`."""
+
+    where: Range
+    records: Sequence[bytes]
+
+
+class Damage(Exception):  # noqa: N818  # a finding of the reader's, told to users as CorruptSegment
+    """Items of a closed segment that can't be read."""
+
+    def __init__(self, where: Range, segment: Name, position: int, raw: bytes, why: str) -> None:
+        super().__init__(
+            f"segment {segment}, position {position}: {why}; the items at offsets {where.start} to {where.stop - 1} "
+            f"can't be read and were set aside as dead letters; everything behind them is delivered"
+        )
+        self.where = where
+        self.segment = segment
+        self.raw = raw
+
+
+class Scanner:
+    """Reads the whole frames of one segment from its start on."""
+
+    def __init__(self, store: SegmentStore, name: Name, codecs: Sequence[Codec], *, grows: bool) -> None:
+        self.name = name
+        self.shape = Shape(name, codecs)
+        self.at = 0
+        """The position behind the last whole frame, in bytes."""
+        self.count = 0
+        """Items up to there."""
+        self.end = End.OPEN
+        self._store = store
+        self._text = str(name)
+        self._codecs = codecs
+        self._grows = grows
+        self._chunk = CHUNK >> 4
+
+    def again(self) -> Scanner:
+        """From the start."""
+        return Scanner(self._store, self.name, self._codecs, grows=self._grows)
+
+    def more(self) -> list[Frame]:
+        """The next whole frames; none at the end of what is there, or before bytes that do not check out (`end`).
+
+        Raises:
+            BlobMissing: the segment is not there.
+            CorruptSegment, NewerFormat: its header is another's.
+        """
+        if self.at:
+            data = self._read(self.at)
+        else:
+            data = self._read(0)
+            self.shape.check_header(data)
+            self.at = len(self.shape.header)
+            data = data[self.at :]
+        found = self.shape.decode(data, self.at, self.count)
+        if found.end is End.TORN and not found.frames:
+            # Perhaps not torn but larger than what was read.
+            wants = self.shape.wants(data, self.count)
+            if self._grows and wants > len(data):
+                found = self.shape.decode(self._store.read(self._text, self.at, self.at + wants), self.at, self.count)
+        self.at, self.count, self.end = found.at, found.count, found.end
+        return found.frames
+
+    def _read(self, start: int) -> bytes:
+        if not self._grows:
+            return self._store.read(self._text, start)
+        data = self._store.read(self._text, start, start + self._chunk)
+        if len(data) == self._chunk:
+            self._chunk = min(CHUNK, 2 * self._chunk)
+        return data
+
+    def skip(self, count: int) -> tuple[int, bytes, str]:
+        """Go on behind bytes that do not check out, in a closed segment of `count` items.
+
+        Returns the position where they begin, those bytes, and why they do not check out (rule 27).
+        """
+        start = self.at
+        data = self._store.read(self._text, start)
+        found = self.shape.search(data[1:], self.count)
+        if found is None:
+            self.count = count
+            self.at = start + len(data)
+            raw = data
+        else:
+            self.at = start + 1 + found[0]
+            self.count = found[1]
+            raw = data[: 1 + found[0]]
+        self.end = End.OPEN
+        return start, raw, "a frame does not check out" if raw else "the segment ends too early"
+
+
+class _Cursor:
+    """A window of records in one segment, moving forward; asked for something behind it, it starts again."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._scanner = scanner
+        self._first = 0
+        """The item of the segment that `_records[0]` is."""
+        self._records: list[bytes] = []
+        self._frames: deque[Frame] = deque()
+
+    def window(self, item: int, wanted: int, entry: Entry) -> Sequence[bytes]:
+        """Records from this item on, at most `wanted`; none where the segment ends for now.
+
+        Raises:
+            Damage: the segment is closed, and this item can't be read.
+        """
+        if item < self._first:
+            self._scanner = self._scanner.again()
+            self._first = 0
+            self._records.clear()
+            self._frames.clear()
+        while self._first + len(self._records) - item < wanted and self._advance(item, entry):
+            pass
+        start = item - self._first
+        if start > 4 * AHEAD:
+            del self._records[:start]
+            self._first += start
+            start = 0
+        return self._records[start : start + wanted]
+
+    def _advance(self, item: int, entry: Entry) -> bool:
+        """Decode more; whether there was more."""
+        scanner = self._scanner
+        if not self._frames:
+            if entry.count != OPEN and scanner.count >= entry.count:
+                return False
+            try:
+                self._frames.extend(scanner.more())
+            except CorruptSegment as error:
+                return self._damaged(item, entry, str(error))
+            if not self._frames:
+                return entry.count != OPEN and scanner.count < entry.count and self._damaged(item, entry)
+        decoded = 0
+        while self._frames and decoded < AHEAD:
+            frame = self._frames[0]
+            stop = frame.first + frame.count
+            if stop > item:
+                try:
+                    self._records.extend(scanner.shape.records(frame))
+                except CorruptSegment as error:
+                    if self._holds(item):
+                        return bool(decoded)
+                    self._frames.popleft()
+                    items = Range(entry.ordinal, frame.first, stop)
+                    return self._pass(item, entry, items, (scanner.at, frame.body, str(error)))
+            else:
+                self._records.clear()
+                self._first = stop
+            self._frames.popleft()
+            decoded += frame.count
+        return True
+
+    def _damaged(self, item: int, entry: Entry, why: str = "") -> bool:
+        """Go on behind bytes that do not check out."""
+        if entry.count == OPEN:
+            raise CorruptSegment(f"segment {entry.name}: {why}")
+        if self._holds(item):
+            return False
+        first = self._scanner.count
+        position, raw, reason = self._scanner.skip(entry.count)
+        return self._pass(item, entry, Range(entry.ordinal, first, self._scanner.count), (position, raw, why or reason))
+
+    def _holds(self, item: int) -> bool:
+        """Whether there are records to hand out first; damage behind them is met again, and told then."""
+        return self._first + len(self._records) > item
+
+    def _pass(self, item: int, entry: Entry, items: Range, what: tuple[int, bytes, str]) -> bool:
+        self._records.clear()
+        self._first = items.stop
+        if items.stop <= item:
+            return True
+        position, raw, why = what
+        where = Range(entry.ordinal, entry.base + max(items.start, item), entry.base + items.stop)
+        raise Damage(where, entry.name, position, raw, why)
+
+
+class Reader:
+    """Reads a queue's records by place."""
+
+    def __init__(self, store: SegmentStore, view: View, codecs: Sequence[Codec]) -> None:
+        self._store = store
+        self._view = view
+        self._codecs = codecs
+        self._cursors: dict[int, _Cursor] = {}
+        self._ending: Scanner | None = None
+
+    def chunk(self, ordinal: int, offset: int, wanted: int) -> Chunk | None:
+        """At most `wanted` records of one segment from this place on, at least one; None where the log ends for now.
+
+        The place may be a segment's end, which is the same as the next one's start (rule 24).
+
+        Raises:
+            Damage: the items there can't be read.
+            BlobMissing: the segment, or the page that lists it, is not there.
+        """
+        while True:
+            entry = self._view.entry(ordinal)
+            if entry is None:
+                if self._view.load():
+                    continue
+                return None
+            if entry.count != OPEN and offset >= entry.end:
+                self._cursors.pop(ordinal, None)
+                ordinal += 1
+                continue
+            offset = max(offset, entry.base)
+            records = self._cursor(entry).window(offset - entry.base, wanted, entry)
+            if records:
+                return Chunk(Range(ordinal, offset, offset + len(records)), records)
+            if not (entry.count == OPEN and self._view.load()):
+                return None
+
+    def end(self) -> int:
+        """The offset behind the last whole frame, the tail having just been loaded: what `len` counts up to."""
+        last = self._view.tail.last
+        if last is None or last.count != OPEN:
+            return self._view.tail.end
+        if self._ending is None or self._ending.name != last.name:
+            self._ending = self._scanner(last)
+        while self._ending.end is not End.SEALED and self._ending.more():
+            pass
+        return last.base + self._ending.count
+
+    def forget(self) -> None:
+        """Drop what was read ahead."""
+        self._cursors.clear()
+
+    def _cursor(self, entry: Entry) -> _Cursor:
+        cursor = self._cursors.get(entry.ordinal)
+        if cursor is None:
+            while len(self._cursors) >= _CURSORS:
+                self._cursors.pop(next(iter(self._cursors)))
+            cursor = self._cursors[entry.ordinal] = _Cursor(self._scanner(entry))
+        return cursor
+
+    def _scanner(self, entry: Entry) -> Scanner:
+        return Scanner(self._store, entry.name, self._codecs, grows=self._view.tail.grows)
