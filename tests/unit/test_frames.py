@@ -1,0 +1,119 @@
+"""Frames: what is written comes out, what is not whole does not, and nothing of another segment ever does."""
+
+import random
+
+import pytest
+
+from pqueue.errors import CorruptSegment, NewerFormat
+from pqueue.frames import FRAME, End, Shape
+from pqueue.names import Name
+
+NAME = Name(7, "00" * 8, "00000000000a" + "ab" * 6, 0, 0)
+SHAPE = Shape(NAME)
+
+
+class Reverse:
+    name = "reverse"
+
+    def encode(self, data, place):
+        return place[-2:] + data[::-1]
+
+    def decode(self, data, place):
+        if data[:2] != place[-2:]:
+            raise ValueError("another place")
+        return data[2:][::-1]
+
+
+def records(found, shape=SHAPE):
+    return [record for frame in found.frames for record in shape.records(frame)]
+
+
+@pytest.mark.parametrize("batch", [[b""], [b"a"], [b"a", b""], [b"x" * n for n in range(300)]])
+def test_a_commit_comes_out_as_it_went_in(batch):
+    assert records(SHAPE.decode(SHAPE.frame(batch, 0), 46, 0)) == batch
+
+
+def test_a_time_rides_along():
+    found = SHAPE.decode(SHAPE.frame([b"a", b"b"], 0, at_ms=1234), 46, 0)
+    assert records(found) == [b"a", b"b"]
+    assert SHAPE.committed_ms(found.frames[0]) == 1234
+
+
+def test_codecs_are_undone_in_reverse_and_bound_to_their_place():
+    shape = Shape(NAME, [Reverse(), Reverse()])
+    found = shape.decode(shape.frame([b"abc", b"d"], 5), 46, 5)
+    assert records(found, shape) == [b"abc", b"d"]
+    moved = found.frames[0]._replace(first=77 << 16)
+    with pytest.raises(CorruptSegment, match="another place"):
+        shape.records(moved)
+
+
+def test_a_single_put_of_100_bytes_costs_at_most_a_fifth_more():
+    assert len(SHAPE.frame([b"x" * 102], 0)) <= 1.2 * 102
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_torn_bytes_end_what_is_read(cut):
+    whole = SHAPE.frame([b"first"], 0)
+    torn = SHAPE.frame([b"second" * 10], 1)[:cut]
+    found = SHAPE.decode(whole + torn, 46, 0)
+    assert records(found) == [b"first"]
+    assert found.at == 46 + len(whole)
+    assert found.end is End.TORN
+
+
+def test_any_flipped_bit_is_found():
+    data = SHAPE.frame([b"some", b"records"], 3)
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        found = SHAPE.decode(bytes(flipped), 46, 3)
+        assert not found.frames
+        assert found.end is End.TORN
+
+
+def test_zero_bytes_are_no_frame():
+    assert SHAPE.decode(bytes(4096), 46, 0).end is End.TORN
+
+
+def test_a_frame_of_another_segment_or_place_does_not_check_out():
+    other = Shape(NAME._replace(number=1))
+    assert not SHAPE.decode(other.frame([b"a"], 0), 46, 0).frames
+    assert not SHAPE.decode(SHAPE.frame([b"a"], 1), 46, 0).frames
+
+
+def test_nothing_is_read_behind_a_seal():
+    data = SHAPE.frame([b"a"], 0) + SHAPE.seal(1) + SHAPE.frame([b"b"], 1)
+    found = SHAPE.decode(data, 46, 0)
+    assert records(found) == [b"a"]
+    assert found.end is End.SEALED
+
+
+def test_behind_damage_the_next_frame_is_found_by_itself():
+    chance = random.Random(5)
+    frames = [SHAPE.frame([bytes([n]) * 40], n) for n in range(5)]
+    damaged = bytearray(b"".join(frames))
+    start, stop = len(frames[0]), 2 * len(frames[0])
+    damaged[start:stop] = chance.randbytes(stop - start)
+    found = SHAPE.decode(bytes(damaged), 0, 0)
+    assert found.count == 1
+    assert SHAPE.search(bytes(damaged[found.at + 1 :]), 1) == (stop - found.at - 1, 2)
+
+
+def test_headers_of_another_queue_or_a_newer_format_are_told_apart():
+    SHAPE.check_header(SHAPE.header + b"more")
+    with pytest.raises(CorruptSegment):
+        SHAPE.check_header(Shape(NAME._replace(queue="11" * 8)).header)
+    with pytest.raises(CorruptSegment):
+        SHAPE.check_header(b"")
+    newer = bytearray(SHAPE.header)
+    newer[8] = 9
+    with pytest.raises(NewerFormat):
+        SHAPE.check_header(bytes(newer))
+
+
+def test_a_header_tells_how_much_its_frame_wants():
+    data = SHAPE.frame([b"x" * 1000], 4)
+    assert SHAPE.wants(data[:FRAME], 4) == len(data)
+    assert SHAPE.wants(data[: FRAME - 1], 4) == FRAME
+    assert SHAPE.wants(data, 5) == 0
