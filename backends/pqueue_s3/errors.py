@@ -75,16 +75,18 @@ def translated(error: Exception, doing: str, *, effect: bool) -> Exception:
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
-    refused = (
+    keyless = (
         theirs.NoCredentialsError,
         theirs.PartialCredentialsError,
         theirs.UnauthorizedSSOTokenError,
         theirs.SSOTokenLoadError,
-        theirs.NoRegionError,
     )
+    unaddressed = (theirs.ParamValidationError, theirs.EndpointProviderError, theirs.NoRegionError)
     text = f"{doing}: {type(error).__name__}: {error}"
-    if isinstance(error, refused):
+    if isinstance(error, keyless):
         return StoreRefused(f"{text}; give keys by the environment, a profile, a role or the settings")
+    if isinstance(error, unaddressed):
+        return StoreRefused(f"{text}; check the bucket's name, region and endpoint_url")
     if isinstance(error, (theirs.EndpointConnectionError, theirs.ConnectTimeoutError)):
         return StoreError(f"{text}; not reachable: check endpoint_url, region and the network")
     if isinstance(error, (theirs.BotoCoreError, ResponseParserError, HTTPError, OSError)):

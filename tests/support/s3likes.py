@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.support.loopback import bypass_proxies
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -60,10 +62,11 @@ class S3Like:
         return given in forms[self.quotes]
 
     def __enter__(self) -> Self:
+        bypass_proxies()
         like = self
 
         class Handler(_Handler):
-            place = like
+            place: S3Like = like
 
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -84,9 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = 1 << 16  # head and body in one packet, or each answer waits 40 ms for an acknowledgement
     place: S3Like
 
-    def handle_one_request(self) -> None:
-        self.timeout = 5
-        super().handle_one_request()
+    timeout = 5
 
     def do_PUT(self) -> None:
         self._answer(*self._put())
@@ -186,9 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.place.refuses
 
     def _answer(self, status: int, what: bytes | str, headers: dict[str, str] | None = None) -> None:
-        body = what
-        if isinstance(what, str):
-            body = f"<Error><Code>{what}</Code><Message>said so</Message></Error>".encode()
+        said = f"<Error><Code>{what!s}</Code><Message>said so</Message></Error>".encode()
+        body = said if isinstance(what, str) else what
         self.send_response_only(status)
         if self.place.dated:
             self.send_header("Date", self.date_time_string())

