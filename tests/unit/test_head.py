@@ -123,7 +123,7 @@ def test_a_dead_owners_claims_expire_at_once_and_a_living_ones_at_the_deadline()
 def test_another_boot_ends_claims_and_delays_fall_back_to_the_wall_clock():
     head = h.claimed(fresh(boot="one"), Range(0, 0, 3), "a", "me", 10**9)
     head, _ = h.given_back(head, "a", Range(0, 0, 1), until=10**9, wall=5_000)
-    head, _ = h.given_back(head, "a", Range(0, 1, 2), until=10**9, wall=9_000)
+    head, _ = h.given_back(head, "a", Range(0, 1, 2), until=2 * 10**9, wall=9_000)
     head = h.rebooted(head, StoreTime("two", 40), wall_ms=6_000)
     first, second, third = head.rest.spans
     assert (first.until, second.until) == (40, 40 + 3_000)
