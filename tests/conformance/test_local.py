@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from pqueue.testing.stores import (
+    AppendingProcessTests,
+    AppendingStoreTests,
+    OwnersProcessTests,
+    OwnersTests,
+    ProcessTests,
+    SegmentStoreTests,
+    StoreFactory,
+)
+from pqueue_local import LocalBackend, LocalSettings
+
+
+class TestLocal(AppendingStoreTests, OwnersTests, AppendingProcessTests, OwnersProcessTests):
+    @pytest.fixture
+    def store_factory(self, tmp_path: Path) -> StoreFactory:
+        settings = LocalSettings(path=tmp_path / "queue")
+        return lambda: LocalBackend.open(settings, create=True)
+
+
+class TestLocalWithoutAppends(SegmentStoreTests, OwnersTests, ProcessTests, OwnersProcessTests):
+    @pytest.fixture
+    def store_factory(self, tmp_path: Path) -> StoreFactory:
+        settings = LocalSettings(path=tmp_path / "queue", appends=False)
+        return lambda: LocalBackend.open(settings, create=True)
