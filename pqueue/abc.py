@@ -173,6 +173,7 @@ class SegmentStore(ABC):
             DocumentChanged: that version no longer holds, *or an earlier attempt of this very call landed*.
             StoreFull: no room; not replaced.
             Landed: interrupted, but replaced.
+            SyncFailed: replaced and seen by all, perhaps not durable.
             StoreError: the outcome is unknown, unless the store declares `always_answers`.
         """
 

@@ -23,11 +23,12 @@ from pqueue.errors import (
     QueueGone,
     SerializationError,
     StoreError,
+    SyncFailed,
 )
 from pqueue.head import Head, Range, Span
 from pqueue.names import HEAD, PAGE, canonical, dead_name, draw_id, page_name
 from pqueue.parts import Parts
-from pqueue.reader import Damage, Reader
+from pqueue.reader import AHEAD, Damage, Reader
 from pqueue.tail import OPEN
 
 log = logging.getLogger("pqueue")
@@ -147,6 +148,9 @@ class Consumer:
         self._open: _Attempt | None = None
         self._owed: deque[Outcome] = deque()
         self._lent: dict[str, Outcome] = {}
+        self._decoded_ordinal = -1
+        self._decoded_from = 0
+        self._decoded: Sequence[Any] = ()
         self._counting = self._runtime.lock()
         self._again: list[Answer] = []
         self._owner = ""
@@ -156,14 +160,69 @@ class Consumer:
 
     # -- what callers use ---------------------------------------------------------------------------------------------
 
-    def take(self, count: int) -> list[Any]:
+    def take(self, count: int) -> Sequence[Any]:
         """At most `count` items, claimed and acknowledged in one swap before they are returned (rule 19).
 
         Raises:
             StoreError: no answer; what was taken, if it was, is handed out by this object's next call.
             CorruptSegment, SerializationError: items that can't be read, set aside as dead letters; told once.
         """
+        token = [False]
+        try:
+            if self._combiner.enter(token):
+                items = self._straight(count)
+                if items:
+                    return items
+        finally:
+            self._combiner.leave(token)
         return [item for lot in self.ask(Request(take=count)).lots for item in lot.items]
+
+    def _straight(self, count: int) -> Sequence[Any]:
+        """The commonest transition, on the head's binary part alone: take the next items with nothing claimed.
+
+        None where anything else is to be done first, which `ask` does.
+        """
+        while True:
+            head = self._head
+            if head is None or head.rest.spans or self._owed or self._numbered:
+                return ()
+            ordinal, offset, rest = head
+            at = offset - self._decoded_from
+            if ordinal != self._decoded_ordinal or not 0 <= at <= len(self._decoded) - count:
+                if not self._decode_ahead(ordinal, offset, count):
+                    return ()
+                at = 0
+            items = self._decoded[at : at + count]
+            new = Head(ordinal, offset + len(items), rest)
+            try:
+                document = self._store.swap(HEAD, new.dump(), self._version, self._synced)
+            except DocumentChanged:
+                self._load()
+                continue
+            except (Landed, SyncFailed) as error:
+                self._head = None
+                self._owed.append(Outcome([Lot(Range(ordinal, offset, new.offset), items)]))
+                raise (error.__cause__ or error if isinstance(error, Landed) else error) from None
+            except BaseException:
+                self._head = None
+                raise
+            self._head = new
+            self._version = document.version
+            return items
+
+    def _decode_ahead(self, ordinal: int, offset: int, count: int) -> bool:
+        """Decode what comes at `next`, all but a closed segment's last item: taking that one moves `next` on."""
+        try:
+            chunk = self._reader.chunk(ordinal, offset, max(AHEAD, count))
+            if chunk is None or chunk.where.ordinal != ordinal or chunk.where.start != offset:
+                return False
+            entry = self._view.entry(ordinal)
+            last = entry is None or (entry.count != OPEN and chunk.where.stop == entry.end)
+            items = self._serializer.loads_many(chunk.records[:-1] if last else chunk.records)
+        except (Damage, BlobMissing, SerializationError):
+            return False  # met again, and told, on the way that can do something about it
+        self._decoded_ordinal, self._decoded_from, self._decoded = ordinal, offset, items
+        return bool(items)
 
     def ask(self, request: Request) -> Outcome:
         """Have the request carried by a swap."""
@@ -493,6 +552,12 @@ class Consumer:
                 return self._ours()
             self._load()
             return False
+        except SyncFailed:
+            # In place, and perhaps undone by a power cut: what was taken is handed out by the next call.
+            self._head = None
+            for request, outcome in zip(requests, outcomes, strict=False):
+                self._owe(request, outcome)
+            raise
         except StoreError:
             if not self._numbered:
                 self._head = None

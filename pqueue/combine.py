@@ -17,14 +17,14 @@ class Job(Generic[T]):
 
     __slots__ = ("answered", "done", "error", "gate", "leads", "result", "work")
 
-    def __init__(self, work: T, gate: Lock | None = None) -> None:
+    def __init__(self, work: T) -> None:
         self.work = work
         self.result: Any = None
         self.error: BaseException | None = None
         self.answered = False
         self.done = False
         self.leads = False
-        self.gate = gate
+        self.gate: Lock | None = None
 
     def answer(self, result: Any = None) -> None:
         """It succeeded."""
@@ -70,15 +70,14 @@ class Combiner(Generic[T]):
         Raises:
             Landed: this thread was interrupted, but the job is done.
         """
+        job = Job(work)
         with self._guard:
             if self._leaders < self._parallel:
                 self._leaders += 1
-                job = Job(work)
                 jobs = [job]
             else:
-                gate = self._runtime.lock()
-                gate.acquire()
-                job = Job(work, gate)
+                job.gate = self._runtime.lock()
+                job.gate.acquire()
                 self._waiting.append(job)
                 jobs = []
         if not jobs:
@@ -93,6 +92,25 @@ class Combiner(Generic[T]):
         if job.error is not None:
             raise job.error
         return job.result
+
+    def enter(self, token: list[bool]) -> bool:
+        """Lead alone, if nobody does: what a single thread does without a job; `leave` with the same token ends it."""
+        with self._guard:
+            if self._leaders >= self._parallel:
+                return False
+            self._leaders += 1
+            token[0] = True
+            return True
+
+    def leave(self, token: list[bool]) -> None:
+        """Hand the lead on, if `enter` took it."""
+        if token[0]:
+            with self._guard:
+                token[0] = False
+                if self._waiting:
+                    self._hand_on()
+                else:
+                    self._leaders -= 1
 
     def _wait(self, job: Job[T]) -> list[Job[T]]:
         """Sleep until the job is done (an empty list), or this thread is to lead (the group)."""

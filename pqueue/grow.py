@@ -88,41 +88,37 @@ class Growing:
         while True:
             known = self._known or self._learn()
             shape = known.shape
-            if shape is None or known.sealed or known.count >= self._items or known.at >= self._bytes or known.behind:
+            if shape is None or known.sealed or known.count >= self._items or known.at >= self._bytes or (
+                known.floor and known.behind
+            ):
                 self._roll(known)
                 continue
-            frame = shape.frame(records, known.count, self._parts.runtime.wall_ms() if self._timed else None)
+            count = known.count
+            frame = shape.frame(records, count, self._parts.runtime.wall_ms() if self._timed else None)
+            seal = shape.seal(count + len(records)) if self._synced else b""
+            self._known = None  # forgotten unless the append is answered (rule 32)
             try:
-                self._append(known, frame, len(records), shape)
+                self._appends.append(known.text, known.at, frame, self._synced, seal)
             except SegmentChanged as changed:
                 self._absorb(known, changed.behind)
-                continue
             except BlobMissing:
                 self._missing(known)
-                continue
-            known.at += len(frame)
-            known.count += len(records)
-            return
-
-    def _append(self, known: _Known, frame: bytes, count: int, shape: Shape) -> None:
-        self._known = None  # forgotten unless the append is answered (rule 32)
-        try:
-            if self._synced:
-                self._appends.append(known.text, known.at, frame, sync=True, seal=shape.seal(known.count + count))
-            else:
-                self._appends.append(known.text, known.at, frame, sync=False, seal=b"")
-        except SyncFailed as error:
-            raise PutUncertain(
-                "the disk did not confirm the write: the items can be read now and may be gone after a power cut"
-            ) from error
-        except (StoreFull, StoreRefused, Landed, SegmentChanged, BlobMissing):
-            raise
-        except StoreError as error:
-            if self._store.always_answers:
+            except (StoreFull, StoreRefused):
                 raise
-            # Equal bytes found later would prove nothing (rule 32).
-            raise PutUncertain("the store did not answer: the items may be in the queue, or not") from error
-        self._known = known
+            except SyncFailed as error:
+                raise PutUncertain(
+                    "the disk did not confirm the write: the items can be read now and may be gone after a power cut"
+                ) from error
+            except StoreError as error:
+                if self._store.always_answers:
+                    raise
+                # Equal bytes found later would prove nothing (rule 32).
+                raise PutUncertain("the store did not answer: the items may be in the queue, or not") from error
+            else:
+                known.at += len(frame)
+                known.count = count + len(records)
+                self._known = known
+                return
 
     def _absorb(self, known: _Known, behind: bytes) -> None:
         """Learn from the bytes behind `at`, which were read under the segment's lock (rule 22)."""
@@ -215,6 +211,8 @@ class Growing:
             except DocumentChanged:
                 self._view.load()
                 return self._view.tail.writers.applied(name.writer, name.number)  # rule 4
+            except SyncFailed:
+                raise  # it is in place: what it lists stays
             except StoreError:
                 if self._store.always_answers:
                     self._store.delete([str(name)])

@@ -54,17 +54,24 @@ class Log:
             StoreFull, StoreError: not put.
             PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
         """
-        weight = sum(map(len, records))
+        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
         if weight > self._max_bytes or len(records) > MAX_RECORDS:
             raise TooLarge(
                 f"{len(records)} records of {weight} bytes are more than one commit may hold ({self._max_bytes} bytes, "
                 f"{MAX_RECORDS} records): put them in smaller batches, or make the queue with a larger max_commit_bytes"
             )
         if not self._buffers:
+            combiner = self._combiner
+            token = [False]
             try:
-                self._combiner.run(records)
+                if combiner.enter(token):
+                    self._way.commit(records)
+                else:
+                    combiner.run(records)
             except Landed as landed:
                 raise landed.__cause__ or landed from None
+            finally:
+                combiner.leave(token)
             return
         # Room is made first: so an error means that these records were not taken.
         if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self._max_bytes):

@@ -83,9 +83,11 @@ class Queue(Generic[T]):
         buffered = meta.durability == "buffered"
         linger = ack_linger if ack_linger is not None else float("inf") if buffered else store.ack_linger
         self._ahead = Ahead(parts, self._consumer, prefetch=prefetch, lease=lease, linger=linger) if linger else None
+        self._takes = self._consumer.take if self._ahead is None else self._ahead.take
         self._dear = not store.always_answers
         self._closed = False
         self._acted = runtime.event()
+        self._waiters = 0
         _LIVE.add(self)
 
     # -- producing ----------------------------------------------------------------------------------------------------
@@ -104,7 +106,8 @@ class Queue(Generic[T]):
         if self._closed:
             raise _closed()
         self._log.put((record,))
-        self._acted.set()
+        if self._waiters:
+            self._acted.set()
 
     def put_many(self, items: Iterable[T]) -> None:
         """Add items in one commit: all of them or none.
@@ -118,7 +121,8 @@ class Queue(Generic[T]):
             raise _closed()
         if records:
             self._log.put(records)
-            self._acted.set()
+            if self._waiters:
+                self._acted.set()
 
     def sync(self) -> None:
         """Flush: what was put or handed out before is as durable as in `written`; in `synced`, it was before.
@@ -146,7 +150,9 @@ class Queue(Generic[T]):
             StoreError: no answer; what was taken, if it was, comes with the next call.
             ShutDown: this object is closed.
         """
-        item: T = self.get_many(1, block, timeout)[0]
+        if timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        item: T = (self._take(1) or self._wait(1, block, timeout))[0]
         return item
 
     def get_many(self, n: int, block: bool = True, timeout: float | None = None) -> list[T]:
@@ -155,38 +161,39 @@ class Queue(Generic[T]):
             raise ValueError("'n' must be a positive number")
         if timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
-        items = self._take(n)
-        if items:
-            return items
-        if not block:
-            raise Empty("nothing to hand out now")
-        return self._wait(n, timeout)
+        return list(self._take(n) or self._wait(n, block, timeout))
 
-    def _take(self, n: int) -> list[T]:
+    def _take(self, n: int) -> Sequence[T]:
         if self._closed:
             raise _closed()
-        items = self._ahead.take(n) if self._ahead is not None else self._consumer.take(n)
+        items = self._takes(n)
         if not items and self._log.buffered:
             self._log.flush()  # this object's own get finds nothing stored
-            items = self._ahead.take(n) if self._ahead is not None else self._consumer.take(n)
+            items = self._takes(n)
         return items
 
-    def _wait(self, n: int, timeout: float | None) -> list[T]:
+    def _wait(self, n: int, block: bool, timeout: float | None) -> Sequence[T]:
         """Look again with a growing, bounded, jittered pause, which an act in this process cuts short."""
+        if not block:
+            raise Empty("nothing to hand out now")
         runtime = self._runtime
         until = None if timeout is None else runtime.monotonic() + timeout
         pause = _POLL * (40 if self._dear else 1)
         most = _POLL_MOST * (40 if self._dear else 1)
-        while True:
-            left = most if until is None else until - runtime.monotonic()
-            if left <= 0:
-                raise Empty(f"nothing came within {timeout} s")
-            self._acted.clear()
-            items = self._take(n)
-            if items:
-                return items
-            self._acted.wait(min(left, pause * runtime.random.uniform(0.5, 1.5)))
-            pause = min(most, 1.5 * pause)
+        self._waiters += 1
+        try:
+            while True:
+                left = most if until is None else until - runtime.monotonic()
+                if left <= 0:
+                    raise Empty(f"nothing came within {timeout} s")
+                self._acted.clear()
+                items = self._take(n)
+                if items:
+                    return items
+                self._acted.wait(min(left, pause * runtime.random.uniform(0.5, 1.5)))
+                pause = min(most, 1.5 * pause)
+        finally:
+            self._waiters -= 1
 
     def __len__(self) -> int:
         """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
