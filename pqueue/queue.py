@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.ahead import Ahead
 from pqueue.claims import Consumer
@@ -46,10 +47,10 @@ class Queue(Generic[T]):
     def __init__(
         self,
         store: SegmentStore,
-        serializer: Serializer,
+        serializer: Serializer | None = None,
         *,
         create: bool = True,
-        codecs: Sequence[Codec] = (),
+        codecs: Sequence[Codec] | None = None,
         fixed: dict[str, Any] | None = None,
         lease: float = 30.0,
         ack_linger: float | None = None,
@@ -60,22 +61,28 @@ class Queue(Generic[T]):
 
         Args:
             store: closed with the queue.
-            serializer: what meta names, or will name.
+            serializer: what meta names, or will name; None: what it names, if that is safe.
             create: whether to make a queue where none is.
-            codecs: what meta names, or will name.
+            codecs: what meta names, or will name; None: what it names.
             fixed: what meta fixes, as far as the opener names it; see `Meta`.
             lease: seconds that a claim holds without being renewed.
             ack_linger: seconds that the acknowledgements of `get` may wait for one another; None: the store's default.
             prefetch: items claimed ahead where acknowledgements linger.
             runtime: time and chance.
         """
-        wanted = {"serializer": serializer.name, "codecs": tuple(codec.name for codec in codecs), **(fixed or {})}
+        wanted = dict(fixed or {})
+        if serializer is not None:
+            wanted["serializer"] = serializer.name
+        if codecs is not None:
+            wanted["codecs"] = tuple(codec.name for codec in codecs)
+        meta, tail = find(store, create=create, wanted=wanted, runtime=runtime)
+        if serializer is None:
+            serializer = plugins.recorded_serializer(meta.serializer)
+        if codecs is None:
+            codecs = [plugins.codec(name) for name in meta.codecs]
         self._store = store
         self._runtime = runtime
-        self._serializer = serializer
         self._dumps = serializer.dumps
-        self._loads = serializer.loads
-        meta, tail = find(store, create=create, wanted=wanted, runtime=runtime)
         parts = Parts(store, meta, View(store, meta.queue, tail), codecs, runtime)
         self.meta = meta
         self._log = Log(parts)

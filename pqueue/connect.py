@@ -1,0 +1,63 @@
+"""From settings to an open queue: `pqueue.open`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pqueue import plugins
+from pqueue.abc import Codec, SegmentStore, Serializer
+from pqueue.queue import Queue
+from pqueue.settings import QueueSettings
+from pqueue.where import Where, parse
+
+
+def open(where: Where, /, **settings: Any) -> Queue[Any]:  # noqa: A001  # pqueue.open, as gzip.open
+    """Open a queue; where none is, make one, unless `create=False`.
+
+    Args:
+        where: a folder's path; a URL, like `s3://BUCKET/PREFIX?region=eu-central-1`, `file:///var/spool/jobs` or
+            `memory://NAME`, whose query may hold settings; the name of a queue in `pqueue.toml` or the environment; or
+            the settings themselves.
+        settings: fields of `QueueSettings` and of its store's settings, over those of `where`.
+
+    Raises:
+        SettingsError: a setting is unknown or wrong, or is not what the queue was made with.
+        QueueAbsent: there is none, and `create` is False.
+        NotAQueue, NewerFormat, QueueGone: something else is there.
+        StoreError: the store does not answer, or refuses; see `retry`.
+    """
+    return connect(parse(where, settings))
+
+
+def connect(settings: QueueSettings) -> Queue[Any]:
+    """The queue of these settings; see `open`."""
+    serializer, codecs = parts(settings)
+    store = connect_store(settings)
+    try:
+        return Queue(
+            store,
+            serializer,
+            create=settings.create,
+            codecs=codecs,
+            fixed=settings.fixed(),
+            lease=settings.lease,
+            ack_linger=settings.ack_linger,
+            prefetch=settings.prefetch,
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def connect_store(settings: QueueSettings) -> SegmentStore:
+    """The store of these settings."""
+    return plugins.backend(settings.store.backend).open(settings.store, create=settings.create)
+
+
+def parts(settings: QueueSettings) -> tuple[Serializer | None, list[Codec] | None]:
+    """The serializer and codecs that these settings name; None where they are silent."""
+    choice = settings.serializer
+    serializer = None if choice is None else plugins.serializer(choice.name, **choice.options)
+    if settings.codecs is None:
+        return serializer, None
+    return serializer, [plugins.codec(one.name, **one.options) for one in settings.codecs]

@@ -1,0 +1,63 @@
+"""What pydantic found wrong, in one sentence each, with what is known or allowed, and without any secret."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from pqueue import plugins
+from pqueue.errors import SettingsError
+
+_SHOWN = ("literal_error", "enum", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "byte_size")
+"""Errors whose input may be repeated: it is no address, so no password can stand in it."""
+
+
+def explained(error: ValidationError, fields: Collection[str], backend: str | None, origins: Mapping[str, str]) -> str:
+    """The text of an error.
+
+    Args:
+        error: what `QueueSettings` raised.
+        fields: of the queue's settings.
+        backend: the name of the store's plug-in, as far as it is known.
+        origins: who set what, by name (`store.NAME` for the store's).
+    """
+    return "; ".join(_line(one, fields, backend, origins) for one in error.errors(include_url=False))
+
+
+def _line(one: Mapping[str, Any], fields: Collection[str], backend: str | None, origins: Mapping[str, str]) -> str:
+    where = [str(part) for part in one["loc"]]
+    name = ".".join(where[1:] if where[0] == "store" and len(where) > 1 else where)
+    origin = origins.get(".".join(where[:2])) or origins.get(where[0]) if where else None
+    told = f" (from {origin})" if origin else ""
+    cause = one.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        return f"{cause}" if where in ([], ["store"]) else f"{name}: {cause}{told}"
+    if one["type"] == "extra_forbidden":
+        return unknown(name, fields, backend, _fields(backend)) + told
+    if one["type"] == "missing":
+        if name == "store":
+            return "no store is named: give a `url`, a folder's `path` or a `backend`"
+        return f"{name} is missing" + (f": the backend {backend!r} needs it" if where[0] == "store" else "")
+    text = one["msg"].replace("Input should be", "must be").removeprefix("Value error, ")
+    given = one["input"]
+    shown = (one["type"] in _SHOWN or one["type"].endswith("_parsing")) and isinstance(given, str | int | float)
+    return f"{name}: {text}{f', not {given!r}' if shown else ''}{told}"
+
+
+def _fields(backend: str | None) -> Collection[str]:
+    try:
+        return plugins.backend(backend).Settings.model_fields if backend else ()
+    except SettingsError:
+        return ()
+
+
+def unknown(name: str, fields: Collection[str], backend: str | None, store: Collection[str]) -> str:
+    """The text for a setting that neither the queue (`fields`) nor its store has."""
+    own = sorted(set(fields) - {"store"})
+    close = difflib.get_close_matches(name, [*own, *store], n=1, cutoff=0.75)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    of_store = f"; of the backend {backend!r}: {', '.join(sorted(store))}" if store else ""
+    return f"unknown setting {name!r}{hint}; known: {', '.join(own)}{of_store}"

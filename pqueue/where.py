@@ -1,0 +1,103 @@
+"""From what a caller names to one `QueueSettings`: layers of settings, the higher over the lower."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from pqueue.abc import StoreSettings
+from pqueue.address import address, is_url, nested, over, plain
+from pqueue.errors import SettingsError
+from pqueue.explain import explained
+from pqueue.settings import QueueSettings
+
+Where = str | os.PathLike[Any] | Mapping[str, Any] | QueueSettings | StoreSettings
+"""A folder's path, a URL, a name of pqueue.toml, or settings."""
+
+_FIELDS = QueueSettings.model_fields
+
+
+class Layer(NamedTuple):
+    """Settings of one origin."""
+
+    origin: str
+    """What a person calls it."""
+    values: Mapping[str, Any]
+    """Fields of `QueueSettings`; of the store's, those that are set."""
+
+
+def parse(where: Where, overrides: Mapping[str, Any] | None = None) -> QueueSettings:
+    """The settings of a queue.
+
+    Args:
+        where: a folder's path; a URL (a str that holds `://`); the name of a queue in `pqueue.toml` or the environment
+            (a str without a path separator; a folder, if there is none of that name); a mapping; settings.
+        overrides: over all of that; see `QueueSettings` for the keys, those of the store among them.
+
+    Raises:
+        SettingsError: something is unknown, missing or not allowed; the text says what is known or allowed.
+    """
+    if isinstance(where, QueueSettings) and not overrides:
+        return where
+    return merged(layers(where, overrides))
+
+
+def layers(where: Where, overrides: Mapping[str, Any] | None = None) -> Sequence[Layer]:
+    """What is said of a queue, the lowest first; see `parse`."""
+    found = _layers_of(where)
+    if overrides:
+        found.append(Layer("the call", nested(overrides, _FIELDS)))
+    return found
+
+
+def _layers_of(where: Where) -> list[Layer]:
+    if isinstance(where, QueueSettings):
+        return [Layer("the settings", {name: getattr(where, name) for name in where.model_fields_set})]
+    if isinstance(where, StoreSettings):
+        return [Layer("the settings", {"store": where})]
+    if isinstance(where, Mapping):
+        return [Layer("the settings", nested(where, _FIELDS))]
+    if not isinstance(where, str | os.PathLike):
+        raise SettingsError(
+            f"a queue is named by a path, a URL, a mapping or settings, not by {type(where).__name__!r}"
+        )
+    if isinstance(where, str) and os.sep not in where and not is_url(where):
+        # pydantic-settings takes 60 ms to import, and most callers name a path or a URL.
+        from pqueue.config import configured  # noqa: PLC0415
+
+        found = [Layer(origin, nested(values, _FIELDS)) for origin, values in configured(where)]
+        if found:
+            return found
+    origin = "the URL" if isinstance(where, str) and is_url(where) else "the path"
+    return [Layer(origin, nested(address(where), _FIELDS))]
+
+
+def merged(found: Sequence[Layer]) -> QueueSettings:
+    """One `QueueSettings` of all layers.
+
+    Raises:
+        SettingsError: see `parse`.
+    """
+    values: dict[str, Any] = {}
+    for layer in found:
+        store = over(values.get("store"), layer.values.get("store"))
+        values = {**values, **layer.values} | ({"store": store} if store is not None else {})
+    try:
+        return QueueSettings.model_validate(values)
+    except ValidationError as error:
+        store = plain(values.get("store", {}))
+        raise SettingsError(explained(error, _FIELDS, store.get("backend"), origins(found))) from error
+
+
+def origins(found: Sequence[Layer]) -> dict[str, str]:
+    """Who set what, by name; `store.NAME` for the store's settings."""
+    told: dict[str, str] = {}
+    for origin, values in found:
+        told |= dict.fromkeys(values.keys() - {"store"}, origin)
+        store = values.get("store")
+        if store is not None:
+            told |= {f"store.{name}": origin for name in plain(store)}
+    return told
