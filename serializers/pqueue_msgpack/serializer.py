@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = exact.OPTIONS
 _ATOMS: Final = frozenset((NoneType, bool, int, float, str, bytes))
-_PLAIN: Final = _ATOMS | {list, dict}
 
 _BIN8: Final = 0xC4
 _BIN16: Final = 0xC5
@@ -60,6 +59,7 @@ class MsgpackSerializer(Serializer):
         if (
             kind is str
             or kind is bytes
+            or kind is int
             or (
                 _BIN8 not in record
                 and (len(record) < _BIN16_FROM or (_BIN16 not in record and _BIN32 not in record))
@@ -67,7 +67,10 @@ class MsgpackSerializer(Serializer):
             )
         ):
             return record
-        return record if _plain(item) else exact.dumps(item)
+        try:
+            return record if _plain(item) else exact.dumps(item)
+        except RuntimeError:  # recursion, or another thread changes the item
+            return exact.dumps(item)
 
     def loads(self, record: bytes) -> Any:
         """The item of a record.
@@ -101,20 +104,19 @@ class MsgpackSerializer(Serializer):
             both = []
         if both[1::2].count(_SEPARATOR_VALUE) == count:
             return both[::2]
-        return [self.loads(record) for record in records]
+        return [exact.loads(record) if record.startswith(exact.MARKER) else self.loads(record) for record in records]
 
 
 def _plain(item: Any) -> bool:
     """Whether an item that packb took holds nothing but what comes back as it is."""
-    containers: list[Any] = [[item]]
-    for container in containers:
-        values: Any = container.values() if type(container) is dict else container
-        kinds = set(map(type, values))
-        if kinds <= _ATOMS:
-            continue
-        if not kinds <= _PLAIN:
+    kind = type(item)
+    if kind is dict:
+        item = item.values()
+    elif kind is not list:
+        return kind in _ATOMS
+    for value in item:  # noqa: SIM110  # a generator doubles the time
+        if type(value) not in _ATOMS and not _plain(value):  # a generator doubles the time
             return False
-        containers.extend(value for value in values if type(value) is list or type(value) is dict)
     return True
 
 
