@@ -13,6 +13,7 @@ from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.ahead import Ahead
 from pqueue.claims import Consumer
 from pqueue.errors import Empty, ShutDown
+from pqueue.lending import Lending
 from pqueue.log import Log
 from pqueue.opening import find
 from pqueue.parts import Parts
@@ -83,6 +84,7 @@ class Queue(Generic[T]):
         self._store = store
         self._runtime = runtime
         self._dumps = serializer.dumps
+        self.serializer = serializer
         parts = Parts(store, meta, View(store, meta.queue, tail), codecs, runtime)
         self.meta = meta
         self._log = Log(parts)
@@ -91,6 +93,7 @@ class Queue(Generic[T]):
         linger = ack_linger if ack_linger is not None else float("inf") if buffered else store.ack_linger
         self._ahead = Ahead(parts, self._consumer, prefetch=prefetch, lease=lease, linger=linger) if linger else None
         self._takes = self._consumer.take if self._ahead is None else self._ahead.take
+        self._lease = lease
         self._dear = not store.always_answers
         self._closed = False
         self._acted = runtime.event()
@@ -201,6 +204,13 @@ class Queue(Generic[T]):
                 pause = min(most, 1.5 * pause)
         finally:
             self._waiters -= 1
+
+    def lending(self) -> Lending:
+        """Claims for one loop of this package's own that acknowledges items after they are out; closed by its user."""
+        if self._closed:
+            raise _closed()
+        self._log.flush()
+        return Lending(self._consumer, self._runtime, self._lease)
 
     def __len__(self) -> int:
         """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
