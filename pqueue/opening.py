@@ -57,8 +57,9 @@ def _once(
     store: SegmentStore, *, create: bool, wanted: Mapping[str, Any], runtime: Runtime
 ) -> tuple[Meta, Document] | None:
     """One round; None: something was made, look again."""
-    documents = {name: store.load(name) for name in (META, TAIL, HEAD)}
-    meta, tail, head = (one if isinstance(one, Document) else None for one in documents.values())
+    # Against the order they are made in, so that whoever makes them meanwhile leaves no gap to be seen.
+    documents = [store.load(name) for name in (META, HEAD, TAIL)]
+    meta, head, tail = (one if isinstance(one, Document) else None for one in documents)
     if tail is None:
         if meta is not None or head is not None:
             raise NotAQueue(
