@@ -1,0 +1,364 @@
+"""A client: one queue object, the real code, doing what its plan says and telling the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from pqueue.abc import Serializer
+from pqueue.claims import Answer, Consumer, Request
+from pqueue.errors import (
+    CorruptSegment,
+    Empty,
+    PutUncertain,
+    QueueError,
+    SerializationError,
+    StoreError,
+    TooLarge,
+)
+from pqueue.head import Range
+from pqueue.queue import Queue
+from pqueue.testing.simulate.oracle import BUFFERED, OK, PLAIN, UNKNOWN, Oracle, Put, Take
+from pqueue.testing.simulate.runtime import SimRuntime
+from pqueue.testing.simulate.store import Place, SimStore
+from pqueue.testing.simulate.world import Fiber, Interrupt, World
+
+
+class Op(NamedTuple):
+    """One thing to do."""
+
+    what: str
+    count: int = 1
+    choices: tuple[int, ...] = ()
+    """What happens to each item lent."""
+    seconds: float = 0.0
+
+
+class Setup(NamedTuple):
+    """How a client opens the queue."""
+
+    durability: str = "written"
+    segment_items: int = 4
+    max_attempts: int | None = None
+    lease: float = 2.0
+    linger: float = 0.0
+    prefetch: int = 3
+
+
+class SimSerializer(Serializer):
+    """Text to bytes; some of it can't be read again."""
+
+    name = "sim"
+    safe = True
+
+    def __init__(self, blind: set[str]) -> None:
+        self._blind = blind
+
+    def dumps(self, item: Any) -> bytes:
+        """UTF-8."""
+        if item is None:
+            raise SerializationError("this serializer keeps no None")
+        return str(item).encode()
+
+    def loads(self, record: bytes) -> Any:
+        """Text."""
+        item = record.decode()
+        if item.endswith(" poison") or item in self._blind:
+            raise SerializationError("poison")
+        return item
+
+
+class Client:
+    """One process, with one queue object and one or more threads."""
+
+    def __init__(self, name: str, world: World, place: Place, oracle: Oracle, setup: Setup, seed: object) -> None:
+        self.name = name
+        self.dead = False
+        self.fibers: list[Fiber] = []
+        self.world = world
+        self.oracle = oracle
+        self.setup = setup
+        self.runtime = SimRuntime(world, self, seed)
+        self.store = SimStore(world, place, self)
+        self.blind: set[str] = set()
+        """Items that only this client can't read."""
+        self.queue: Queue[str] | None = None
+        self._place = place
+        self._items = 0
+        self._opening = self.runtime.lock()
+
+    # -- opening ------------------------------------------------------------------------------------------------------
+
+    def open(self) -> Queue[str]:
+        """The queue, opened by the first thread that needs it."""
+        with self._opening:
+            while self.queue is None:
+                setup = self.setup
+                try:
+                    self.queue = Queue(
+                        self.store,
+                        SimSerializer(self.blind),
+                        fixed={
+                            "durability": setup.durability,
+                            "segment_items": setup.segment_items,
+                            "max_attempts": setup.max_attempts,
+                        },
+                        lease=setup.lease,
+                        ack_linger=setup.linger or None,
+                        prefetch=setup.prefetch,
+                        runtime=self.runtime,
+                    )
+                except (StoreError, Interrupt):
+                    self.runtime.sleep(0.05)
+            return self.queue
+
+    @property
+    def consumer(self) -> Consumer:
+        """The consuming side."""
+        return self.open()._consumer  # noqa: SLF001  # what the queue's messages are made of
+
+    def now_ms(self) -> int:
+        """The store's time."""
+        return int(self.world.now * 1000) + self._place.offset_ms
+
+    # -- what it does -------------------------------------------------------------------------------------------------
+
+    def thread(self, name: str, ops: Sequence[Op]) -> Fiber:
+        """Do these things, one after another, in a thread of its own."""
+        return self.world.spawn(self, name, lambda: self.work(name, ops), user=True)
+
+    def work(self, name: str, ops: Sequence[Op]) -> None:
+        """Do these things, one after another."""
+        for op in ops:
+            doing: Callable[[str, Op], None] = getattr(self, f"do_{op.what}")
+            try:
+                doing(name, op)
+            except Interrupt:
+                continue
+
+    def do_sleep(self, _: str, op: Op) -> None:
+        """Think."""
+        try:
+            self.runtime.sleep(op.seconds)
+        except Interrupt:
+            return
+
+    def do_put(self, thread: str, op: Op) -> None:
+        """Put one item, or some at once."""
+        items = [f"{self.name}.{self._items + index}" for index in range(op.count)]
+        self._items += op.count
+        self.put(thread, items, op)
+
+    def do_poison(self, thread: str, op: Op) -> None:
+        """Put an item that nobody can read."""
+        item = f"{self.name}.{self._items} poison"
+        self._items += 1
+        self.oracle.poison.add(item)
+        self.put(thread, [item], op)
+
+    def do_bad(self, _: str, __: Op) -> None:
+        """Put an item that the serializer refuses."""
+        queue: Queue[Any] = self.open()
+        try:
+            queue.put(None)
+        except SerializationError:
+            return
+        self.oracle.violate("H8: an item that can't be serialized was put")
+
+    def put(self, thread: str, items: list[str], op: Op | None = None) -> Put:
+        """Put these items at once."""
+        queue = self.open()
+        made = self.oracle.put(self.name, thread, items)
+        outcome = OK
+        try:
+            if len(items) == 1 and not (op and op.choices):
+                queue.put(items[0])
+            else:
+                queue.put_many(items)
+        except PutUncertain:
+            outcome = UNKNOWN
+        except Interrupt:
+            outcome = UNKNOWN
+        except (StoreError, TooLarge):
+            outcome = PLAIN
+        except QueueError as error:
+            self._unexpected("put", error)
+            outcome = UNKNOWN
+        if self.setup.durability == "buffered":
+            self._buffered(made, outcome)
+        else:
+            self.oracle.ended(made, outcome)
+        return made
+
+    def _buffered(self, made: Put, outcome: str) -> None:
+        """A buffered put is not stored yet; one that fails has flushed others in vain."""
+        if outcome == UNKNOWN:
+            self.oracle.flushed(self.name, UNKNOWN)
+        made.outcome = BUFFERED if outcome == OK else PLAIN if outcome == PLAIN else UNKNOWN
+        made.twice = outcome == UNKNOWN
+
+    def do_sync(self, _: str, __: Op) -> None:
+        """Flush."""
+        queue = self.open()
+        kept = [one for one in self.oracle.puts if one.who == self.name and one.outcome == BUFFERED]
+        try:
+            queue.sync()
+        except (PutUncertain, Interrupt):
+            self.oracle.flushed(self.name, UNKNOWN)
+        except StoreError:
+            return
+        except QueueError as error:
+            self._unexpected("sync", error)
+        else:
+            for one in kept:
+                if one.outcome == BUFFERED:
+                    self.oracle.ended(one, OK)
+
+    def do_get(self, _: str, op: Op) -> None:
+        """Get up to so many items, if there are any."""
+        self.get(op.count)
+
+    def do_drain(self, _: str, op: Op) -> None:
+        """Get until nothing is there, and then once more."""
+        empty = 0
+        for _try in range(300):
+            if self.get(op.count):
+                empty = 0
+            else:
+                empty += 1
+                if empty > 1:
+                    return
+        self.oracle.violate(f"I6: {self.name} never finds the queue empty")
+
+    def get(self, count: int) -> bool:
+        """Get up to so many items; whether the queue was not known to be empty."""
+        queue = self.open()
+        how = "ahead" if queue._ahead is not None else "take"  # noqa: SLF001  # what it promises depends on that
+        take = Take(self.name, count)
+        if how == "take":
+            self.oracle.takes.append(take)
+        try:
+            items = [queue.get(block=False)] if count == 1 else queue.get_many(count, block=False)
+        except Empty:
+            take.outcome = OK
+            return False
+        except SerializationError:
+            take.outcome = OK
+            return True
+        except CorruptSegment as error:
+            take.outcome = OK
+            if not self.oracle.evictions:
+                self._unexpected("get", error)
+            return True
+        except (StoreError, Interrupt, PutUncertain):
+            take.outcome = UNKNOWN
+            return True
+        except QueueError as error:
+            self._unexpected("get", error)
+            return False
+        take.outcome = OK
+        for item in items:
+            self.oracle.hand(item, self.name, how, self.now_ms())
+        return True
+
+    def do_lend(self, thread: str, op: Op) -> None:
+        """Have items lent, and answer for each as the choices say."""
+        consumer = self.consumer
+        claim = consumer.draw_claim()
+        lease_ms = int(self.setup.lease * 1000)
+        outcome = None
+        for _try in range(3):
+            try:
+                outcome = consumer.ask(Request(lend=op.count, claim=claim, lease_ms=lease_ms))
+                break
+            except SerializationError:
+                continue
+            except CorruptSegment as error:
+                if not self.oracle.evictions:
+                    self._unexpected("lend", error)
+            except (StoreError, Interrupt):
+                continue
+            except QueueError as error:
+                self._unexpected("lend", error)
+                return
+        if outcome is None:
+            return
+        deadline = outcome.deadline
+        index = 0
+        for lot in outcome.lots:
+            for offset, item in enumerate(lot.items, lot.where.start):
+                if self.runtime.monotonic() >= deadline:
+                    return
+                self.oracle.hand(item, self.name, "lend", self.now_ms(), claim)
+                choice = op.choices[index % len(op.choices)] if op.choices else 0
+                index += 1
+                self._answer(Answer(claim, Range(lot.where.ordinal, offset, offset + 1)), choice, op.seconds)
+        if op.seconds and index > 1:
+            self.do_sleep(thread, op)
+
+    def _answer(self, answer: Answer, choice: int, seconds: float) -> None:
+        """0: acknowledge. 1: give back. 2: give back with a delay. 3: extend, then acknowledge. 4: sleep. 5: nothing."""
+        if choice == 1:
+            self.answer(answer._replace(back=True))
+        elif choice == 2:
+            self.answer(answer._replace(back=True, delay_ms=500))
+        elif choice == 4:
+            self.runtime_sleep(seconds or 1.0)
+            self.answer(answer)
+        elif choice == 3:
+            self._extend(answer.claim)
+            self.answer(answer)
+        elif choice != 5:
+            self.answer(answer)
+
+    def runtime_sleep(self, seconds: float) -> None:
+        """Sleep, whatever interrupts."""
+        try:
+            self.runtime.sleep(seconds)
+        except Interrupt:
+            return
+
+    def _extend(self, claim: str) -> None:
+        try:
+            self.consumer.ask(Request(extend=[(claim, int(self.setup.lease * 1000))]))
+        except (StoreError, Interrupt):
+            return
+        except QueueError as error:
+            self._unexpected("extend", error)
+
+    def answer(self, answer: Answer) -> None:
+        """Answer for an item, again while the outcome is unknown."""
+        for _try in range(3):
+            try:
+                outcome = self.consumer.ask(Request(answers=[answer]))
+            except (StoreError, Interrupt):
+                continue
+            except QueueError as error:
+                self._unexpected("answer", error)
+                return
+            if not answer.back:
+                self.oracle.tell(self.name, answer.claim, answer.where.start, answer.where.stop, outcome.settled[0])
+            return
+
+    def do_close(self, _: str, __: Op) -> None:
+        """Close, again while the store does not answer."""
+        queue = self.open()
+        for _try in range(5):
+            kept = [one for one in self.oracle.puts if one.who == self.name and one.outcome == BUFFERED]
+            try:
+                queue.close()
+            except (PutUncertain, Interrupt):
+                self.oracle.flushed(self.name, UNKNOWN)
+            except StoreError:
+                continue
+            except QueueError as error:
+                self._unexpected("close", error)
+                return
+            else:
+                for one in kept:
+                    if one.outcome == BUFFERED:
+                        self.oracle.ended(one, OK)
+                return
+
+    def _unexpected(self, what: str, error: QueueError) -> None:
+        self.oracle.violate(f"{what} of {self.name} raised {type(error).__name__}: {error}")
