@@ -519,7 +519,7 @@ class Consumer:
                 self._client = draw_id(self._runtime, self._now.ms, rest.clients.horizon)
                 self._number = -1
             rest = replace(
-                rest, clients=rest.clients.pruned(self._now.ms).advanced(self._client, self._number + 1, self._now.ms)
+                rest, clients=rest.clients.advanced(self._client, self._number + 1, self._now.ms).pruned(self._now.ms)
             )
         if self._swept > rest.swept:
             rest = replace(rest, swept=self._swept)

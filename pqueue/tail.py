@@ -132,7 +132,7 @@ class Tail:
 
         Only closed segments of this queue; a candidate that is listed already, barred, or beyond a gap is left out.
         """
-        writers = self._writers(boot).pruned(now_ms)
+        writers = self._writers(boot)
         entries = list(self.entries)
         end = self.end
         for name in candidates:
@@ -141,14 +141,15 @@ class Tail:
             writers = writers.advanced(name.writer, name.number, now_ms)
             entries.append(Entry(self.first + len(entries), name, end, name.count))
             end += name.count
-        return replace(self, entries=tuple(entries), end=end, writers=writers, boot=boot)
+        # Pruned last: whoever is listed here, however long after the time before, is not silent.
+        return replace(self, entries=tuple(entries), end=end, writers=writers.pruned(now_ms), boot=boot)
 
     def rolled(self, closed: int, name: Name, floor: int, boot: str, now_ms: int) -> Tail:
         """With the open segment closed at `closed` items and `name` open behind it (rule 23).
 
         `floor` is where offsets may start again: the head may be ahead of what a power cut left (rule 26).
         """
-        writers = self._writers(boot).pruned(now_ms)
+        writers = self._writers(boot)
         if writers.next(name.writer) != name.number:
             raise AssertionError("rule 3: a writer lists its segments in the order of their numbers")
         entries = self.entries
@@ -161,7 +162,7 @@ class Tail:
             self,
             entries=(*entries, Entry(self.next, name, base, OPEN)),
             end=base,
-            writers=writers.advanced(name.writer, name.number, now_ms),
+            writers=writers.advanced(name.writer, name.number, now_ms).pruned(now_ms),
             boot=boot,
         )
 
