@@ -37,6 +37,13 @@ def _darwin_boot() -> str:
     return value.value.decode("ascii")
 
 
+_last = StoreTime("", -1)
+
+
 def now() -> StoreTime:
     """The time now."""
-    return StoreTime(boot(), time.clock_gettime_ns(_CLOCK) // 1_000_000)
+    global _last  # noqa: PLW0603  # thousands of swaps a millisecond share one object
+    last, ms = _last, time.clock_gettime_ns(_CLOCK) // 1_000_000
+    if last.ms != ms:
+        _last = last = StoreTime(boot(), ms)
+    return last

@@ -1,24 +1,27 @@
 """Documents that are swapped: three slots in a file (rules 20 and 21)."""
 
+import os
 import sys
-import time
-from time import monotonic
+from time import monotonic, time_ns
+from zlib import crc32
 
 from pqueue.abc import SAME, Document, Same, Version
 from pqueue.errors import DocumentChanged, QueueError, StoreRefused, SyncFailed
-from pqueue_local import slots
+from pqueue_local import disk, slots
 from pqueue_local.clock import now
 from pqueue_local.descriptors import Holder
 from pqueue_local.folder import Folder
 from pqueue_local.foreign import foreign, surface, translated
-from pqueue_local.slotfile import SlotFile, write_slot
-from pqueue_local.slots import ASKED, HEAD_SIZE, ROOM, STRIDE, Slot
+from pqueue_local.slotfile import Last, SlotFile
+from pqueue_local.slots import ASKED, ROOM, STEP, Slot, pack_check, pack_head
 
 if sys.platform != "win32":
     import fcntl
 
 _TRIES = 8
 """Lock-free looks at a slot that is being written; then it is waited for under the lock."""
+
+new = tuple.__new__  # a NamedTuple's own takes twice as long
 
 
 class _Gone(Exception):  # noqa: N818  # says what happened to a file, and is answered with another
@@ -44,10 +47,15 @@ class SlotDocument(Holder):
     def load(self, known: Version | None) -> Document | Same | None:
         """As `SegmentStore.load`."""
         file = self._file
-        if file is not None:
-            newest, words = file.last[0], file.words
-            if newest == known == max(words[0], words[STRIDE], words[2 * STRIDE]) and monotonic() < file.due:
+        if file is not None and monotonic() < file.due:
+            last = file.last
+            if last[0] == known and file.versions[last[2]] < known:
                 return SAME
+            found = file.versions.tolist()
+            slot = slots.read(file.memory, found.index(max(found)))
+            if slot is not None and not file.owes_sync(slot):
+                file.remember(slot)
+                return SAME if slot.version == known else Document(slot.data, slot.version, now())
         return self._load(known)
 
     def _load(self, known: Version | None) -> Document | Same | None:
@@ -65,7 +73,7 @@ class SlotDocument(Holder):
                 with file.lock:
                     try:
                         fcntl.flock(file.fd, fcntl.LOCK_EX)
-                        slot = slots.newest(file.memory)
+                        slot = file.newest()
                         if slot is not None and file.owes_sync(slot):
                             slot = file.confirm(slot)
                     finally:
@@ -81,57 +89,56 @@ class SlotDocument(Holder):
             with self.lock:
                 file = self._file
                 if file is None:
-                    self._path = self._folder.document(self._name)
+                    self._folder.check_open()
                     self._file = file = SlotFile.open(self._folder, self._path, create=create)
         return file
 
     # -- swapping
 
-    def swap(self, data: bytes, version: Version | None, sync: bool) -> Document:
+    def _opened(self, version: Version | None) -> SlotFile:
+        with translated(f"swap {self._name}"):
+            file = self._open(create=version is None)
+        if file is None:
+            raise DocumentChanged(f"{self._name} is not there")
+        return file
+
+    def swap(  # noqa: C901, PLR0912, PLR0915  # in one piece and locked as `append` is, for the same reasons
+        self, data: bytes, version: Version | None, sync: bool
+    ) -> Document:
         """As `SegmentStore.swap`; `SyncFailed` where it is swapped and seen, but the disk does not confirm it."""
+        file = self._file
+        if file is None or version is None:
+            file = self._opened(version)
+            sync = sync or version is None
         if len(data) > ROOM:
             raise StoreRefused(f"{self._name} would have {len(data)} bytes; a document in a folder has {ROOM} at most")
-        while True:
-            with translated(f"swap {self._name}"):
-                file = self._open(create=version is None)
-            if file is None:
-                raise DocumentChanged(f"{self._name} is not there")
-            try:
-                return self._swap(file, data, version, sync or version is None)
-            except _Gone:
-                self._file = None
-                if version is not None:
-                    raise DocumentChanged(f"{self._name} was deleted") from None
-
-    def _swap(self, file: SlotFile, data: bytes, version: Version | None, sync: bool) -> Document:
         begun = 0
         done: Document | None = None
-        fd, words = file.fd, file.words
+        fd = file.fd
         try:
             with file.lock:
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX)
-                    last = file.last
-                    newest = last[0]
-                    found = words[0], words[STRIDE], words[2 * STRIDE]
+                    time = now()
+                    # rule 20, where nothing has changed since this object's last load or swap
+                    newest, _, target, synced, guarded = file.last
                     swapped = newest + 1
-                    if sync or newest != version or newest != max(found) or monotonic() >= file.due:
-                        last = self._examine(file, version)
-                        newest = last[0]
-                        found = slots.versions(words)
-                        swapped = slots.following(found, newest)
-                    _, place, synced, guarded = last
-                    # rule 20: into the oldest, never over the newest synced one
-                    target = 3 - place - guarded if -1 != guarded != place else slots.oldest(found, newest, place)
+                    if sync or newest != version or file.versions[target] > newest or time[1] >= file.due_ms:
+                        newest, _, target, synced, guarded = self._examine(file, version)
+                        swapped = slots.following(file.versions.tolist(), newest)
                     begun = swapped
-                    write_slot(fd, slots.pack(swapped, ASKED if sync else 0, synced, data), target)
+                    head = pack_head(swapped, len(data), ASKED if sync else 0, synced)
+                    raw = head + pack_check(crc32(data, crc32(head)), 0) + data
+                    if os.pwrite(fd, raw, target * STEP) != len(raw):
+                        disk.cut_short()
                     if sync:
                         slot = self._confirm(file, Slot(target, swapped, ASKED, synced, data))
                         file.remember(slot)
                         swapped = slot.version
+                        time = now()
                     else:
-                        file.last = (swapped, target, synced, guarded)
-                    done = Document(data, swapped, now())
+                        file.last = (swapped, target, 3 - target - guarded, synced, guarded)
+                    done = new(Document, (data, swapped, time))
                 except SyncFailed:
                     raise
                 except BaseException:
@@ -145,12 +152,17 @@ class SlotDocument(Holder):
                     raise
                 finally:
                     fcntl.flock(fd, fcntl.LOCK_UN)
+        except _Gone:
+            self._file = None
+            if version is None:
+                return self.swap(data, None, sync)
+            raise DocumentChanged(f"{self._name} was deleted") from None
         except BaseException as error:  # noqa: BLE001  # raised again by `surface`
             surface(error, f"swap {self._name}", done, stands=done is not None)
         assert done is not None
         return done
 
-    def _examine(self, file: SlotFile, version: Version | None) -> tuple[int, int, int, int]:
+    def _examine(self, file: SlotFile, version: Version | None) -> Last:
         """What `file.last` should say for a swap of `version`, by a look at everything; under the lock.
 
         Raises:
@@ -158,25 +170,24 @@ class SlotDocument(Holder):
         """
         if not file.linked():
             raise _Gone
-        slot = slots.newest(file.memory)
+        slot = file.newest()
         if slot is None:
             if version is not None:
                 raise DocumentChanged(f"{self._name} is not there")
             # A document made anew goes on behind all versions of the one before: no clock counts as fast as this.
-            return time.time_ns(), -1, 0, -1
+            return time_ns(), -1, 0, 0, -1
         if file.owes_sync(slot):
             slot = file.confirm(slot)
         if slot.version != version:
             raise DocumentChanged(
                 f"{self._name} is already there" if version is None else f"{self._name} was swapped; load it again"
             )
-        file.remember(slot)
-        return file.last
+        return file.remember(slot)
 
     def _outcome(self, file: SlotFile, begun: int, sync: bool) -> Document | None:
         """The document that a swap made which met an exception, as durable as asked, if it did."""
         # rule 20, as 32: nobody else had the lock since, so a version from `begun` on is ours
-        slot = slots.newest(file.memory)
+        slot = file.newest()
         if slot is None or slot.version < begun:
             return None
         if sync and file.owes_sync(slot):
@@ -200,8 +211,9 @@ class SlotDocument(Holder):
     def delete(self) -> None:
         """Remove the document, if it is there."""
         with translated(f"delete {self._name}"), self.lock:
+            self._folder.check_open()
             self._file = None
-            file = SlotFile.open(self._folder, self._folder.document(self._name), create=False)
+            file = SlotFile.open(self._folder, self._path, create=False)
             if file is None:
                 self._path.unlink(missing_ok=True)
                 return
@@ -211,7 +223,7 @@ class SlotDocument(Holder):
                     self._path.unlink(missing_ok=True)
                     # Whoever has the file open sees by this, without asking for its name each time, that it is gone.
                     for place in range(slots.COUNT):
-                        write_slot(file.fd, bytes(HEAD_SIZE), place)
+                        os.pwrite(file.fd, slots.GONE, place * STEP)
                 finally:
                     fcntl.flock(file.fd, fcntl.LOCK_UN)
 
@@ -219,7 +231,7 @@ class SlotDocument(Holder):
 def _peek(file: SlotFile) -> Slot | None:
     """The newest slot, without the lock; None where that one is being written, or none is there."""
     for _ in range(_TRIES):
-        found = slots.versions(file.words)
+        found = file.versions.tolist()
         slot = slots.read(file.memory, found.index(max(found)))
         if slot is not None:
             return slot

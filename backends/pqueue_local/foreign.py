@@ -13,6 +13,7 @@ _REFUSED = {
     errno.EROFS: "mount the file system for writing, or keep the queue elsewhere",
     errno.ENOLCK: "this file system has no locks; keep the queue on a local one",
     errno.EOPNOTSUPP: "this file system can't keep a queue; use a local one such as ext4, xfs, btrfs or apfs",
+    errno.ENODEV: "this file system can't map files; use a local one such as ext4, xfs, btrfs or apfs",
     errno.ENOTDIR: "a file stands where a folder should; move it away",
     errno.EISDIR: "a folder stands where a file should; move it away",
     errno.ELOOP: "too many symbolic links",

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Self
 
 from pqueue_local import disk, slots
+from pqueue_local.clock import now
 from pqueue_local.descriptors import Descriptor
 from pqueue_local.folder import Folder
 from pqueue_local.slots import Slot
@@ -18,35 +19,45 @@ from pqueue_local.slots import Slot
 if sys.platform != "win32":
     import fcntl
 
-LOOK_EVERY = 1.0
-"""Seconds after which it is looked whether the file still has a name."""
+LOOK_EVERY_MS = 1000
+"""Milliseconds after which it is looked whether the file still has a name."""
 
-_NOTHING = (0, -1, 0, -1)
+
+Last = tuple[int, int, int, int, int]
+"""What an object loaded or swapped last, bare since every swap makes one: its version and slot; the slot that the next
+version goes into; the newest version known to be synced, and its slot.
+
+The next version goes there whoever swaps it: by rule 20, and since all know the same of what is synced. So one read of
+that slot's version tells whether anybody has swapped."""
+_NOTHING: Last = (0, -1, 0, 0, -1)
 
 
 class SlotFile(Descriptor):
     """The descriptor, the mapping, and the lock of the threads that share them, and with them the flock."""
 
-    __slots__ = ("_folder", "_name_synced", "due", "last", "lock", "memory", "suspect", "words")
+    __slots__ = ("_folder", "_name_synced", "due", "due_ms", "last", "lock", "memory", "suspect", "versions", "words")
 
     def __init__(self, fd: int, folder: Folder) -> None:
         super().__init__(fd)
         self.lock = threading.Lock()
         self.memory = mmap.mmap(fd, slots.SIZE, mmap.MAP_SHARED, mmap.PROT_READ)
         self.words = memoryview(self.memory).cast("Q")
+        self.versions = self.words[: slots.NOTE // 8 : slots.STEP // 8]
+        """The slots' versions, whole or torn."""
+        self.due_ms = 0
         self.due = 0.0
         self.suspect = False
         """Whether a sync through this descriptor has failed, or was not heard of."""
         self.last = _NOTHING
-        """What this object loaded or swapped last: version, its slot, the newest version known to be synced, its slot.
-        Replaced as a whole, so that threads may read it without the lock."""
+        """Replaced as a whole, so that threads may read it without the lock."""
         self._folder = folder
         self._name_synced = False
 
     def shut(self) -> None:
         """Close it now, the mapping's descriptor too."""
         super().shut()
-        if hasattr(self, "words"):
+        if hasattr(self, "versions"):
+            self.versions.release()
             self.words.release()
             self.memory.close()
 
@@ -73,32 +84,47 @@ class SlotFile(Descriptor):
             raise
         return cls(fd, folder)
 
+    def newest(self) -> Slot | None:
+        """The newest whole slot; under the lock, since a torn one's writer is dead then."""
+        found = self.versions.tolist()
+        for place in sorted(range(slots.COUNT), key=found.__getitem__, reverse=True):
+            slot = slots.read(self.memory, place)
+            if slot is not None:
+                return slot
+        return None
+
     def linked(self) -> bool:
         """Whether the file still has a name."""
-        self.due = monotonic() + LOOK_EVERY
+        self.due_ms = now().ms + LOOK_EVERY_MS
+        self.due = monotonic() + LOOK_EVERY_MS / 1000
         return os.fstat(self.fd).st_nlink > 0
 
     def synced(self) -> int:
         """The newest version that is known to be synced, to this object or to somebody who noted it."""
-        return max(self.last[2], self.words[slots.NOTE_WORD])
+        return max(self.last[3], self.words[slots.NOTE // 8])
 
     def owes_sync(self, slot: Slot) -> bool:
         """Whether this version's swap asked for a sync of which nothing is known."""
         return bool(slot.flags & slots.ASKED) and slot.version > self.synced()
 
-    def remember(self, slot: Slot) -> None:
-        """Take this version as the one that this object knows; its sync is not owed."""
-        synced = slot.version if slot.flags & slots.ASKED else max(self.synced(), slot.synced)
-        found = slots.versions(self.words)
-        self.last = (slot.version, slot.place, synced, found.index(synced) if synced in found else -1)
+    def remember(self, slot: Slot, *, synced: bool = True) -> Last:
+        """Take this version as the one that this object knows; it is `synced` if its swap asked for that."""
+        at = slot.version if synced and slot.flags & slots.ASKED else max(self.synced(), slot.synced)
+        found = self.versions.tolist()
+        guarded = found.index(at) if at in found else slot.place  # no rule loses the synced one; a bad disk may
+        # rule 20: into the oldest, never over the newest synced one
+        target = slots.oldest(found, slot.version, slot.place, guarded)
+        self.last = last = (slot.version, slot.place, target, at, guarded)
+        return last
 
-    def put(self, data: bytes, version: int, flags: int, after: tuple[int, int, int, int]) -> Slot:
-        """Write the version into a slot that may be written over, given what `last` said; under the lock."""
-        before, newest, synced, guarded = after
-        place = slots.oldest(slots.versions(self.words), before, newest, guarded)
-        self.suspect = False  # these pages are new: the next sync is about them
+    def put(self, data: bytes, flags: int, after: Last) -> Slot:
+        """Write the version that follows; under the lock."""
+        before, _, place, synced, _ = after
+        version = slots.following(self.versions.tolist(), before)
         raw = slots.pack(version, flags, synced, data)
-        write_slot(self.fd, raw, place)
+        if os.pwrite(self.fd, raw, place * slots.STEP) != len(raw):
+            disk.cut_short()
+        self.suspect = False  # these pages are new: the next sync is about them
         return Slot(place, version, flags, synced, data)
 
     def sync(self) -> None:
@@ -127,9 +153,7 @@ class SlotFile(Descriptor):
                 return slot
         # rule 20: after a failed sync the pages may be dropped and count as clean, so another sync would succeed and
         # prove nothing. Who finds this version, and not that it is synced, does the same again.
-        self.remember(slot._replace(flags=0))
-        version = slots.following(slots.versions(self.words), slot.version)
-        again = self.put(slot.data, version, slots.ASKED | slots.SUSPECT, self.last)
+        again = self.put(slot.data, slots.ASKED | slots.SUSPECT, self.remember(slot, synced=False))
         self.sync()
         self._note(again.version)
         return again
@@ -137,13 +161,6 @@ class SlotFile(Descriptor):
     def _note(self, version: int) -> None:
         with suppress(OSError):  # without it others sync once more
             os.pwrite(self.fd, version.to_bytes(8, "little"), slots.NOTE)
-
-
-def write_slot(fd: int, raw: bytes, place: int) -> None:
-    """Write a slot's bytes, in one call."""
-    written = os.pwrite(fd, raw, place * slots.STEP)
-    if written != len(raw):
-        disk.cut_short()
 
 
 def _make(path: Path, mode: int) -> int:

@@ -24,14 +24,13 @@ SUSPECT = 2
 """Flag: a sync of this file had failed before; another one would prove nothing (rule 20)."""
 
 _HEAD = Struct("<QIIQ")  # version, length, flags, newest synced version
-_CHECK = Struct("<II")  # crc32 of the head and the data, 0
+_CHECK = Struct("<II")  # crc32 of that and the data, 0
+pack_head, pack_check = _HEAD.pack, _CHECK.pack
+GONE = b"\xff" * _HEAD.size
+"""What the heads of a deleted document are written over with: newer than any version, and none."""
 HEAD_SIZE = _HEAD.size + _CHECK.size
 ROOM = STEP - HEAD_SIZE
 """Bytes that a document may have."""
-
-STRIDE = STEP // 8
-"""Version words from one slot to the next."""
-NOTE_WORD = NOTE // 8
 
 
 class Memory(Protocol):
@@ -53,8 +52,8 @@ class Slot(NamedTuple):
 
 def pack(version: int, flags: int, synced: int, data: bytes) -> bytes:
     """The bytes of a slot."""
-    head = _HEAD.pack(version, len(data), flags, synced)
-    return b"".join((head, _CHECK.pack(crc32(data, crc32(head)), 0), data))
+    head = pack_head(version, len(data), flags, synced)
+    return head + pack_check(crc32(data, crc32(head)), 0) + data
 
 
 def read(memory: Memory, place: int) -> Slot | None:
@@ -71,20 +70,11 @@ def read(memory: Memory, place: int) -> Slot | None:
     return Slot(place, version, flags, synced, data)
 
 
-def newest(memory: Memory) -> Slot | None:
-    """The newest whole slot. Only under the document's lock is that the document: a torn one's writer is dead then."""
-    whole = [slot for place in range(COUNT) if (slot := read(memory, place))]
-    return max(whole, key=lambda slot: slot.version, default=None)
-
-
-def versions(words: Sequence[int]) -> tuple[int, int, int]:
-    """The slots' versions, whole or torn, of the file's bytes as words."""
-    return words[0], words[STRIDE], words[2 * STRIDE]
-
-
-def oldest(found: Sequence[int], version: int, *kept: int) -> int:
-    """The slot to write after `version`, none of those `kept`: the oldest, or one whose writer died in it."""
-    free = (place for place in range(COUNT) if place not in kept)
+def oldest(found: Sequence[int], version: int, newest: int, guarded: int) -> int:
+    """The slot to write after `version`, which is in the slot `newest`: the oldest, or a torn one, never `guarded`."""
+    if guarded != newest:
+        return 3 - newest - guarded
+    free = (place for place in range(COUNT) if place != newest)
     return min(free, key=lambda place: found[place] if found[place] < version else 0)
 
 

@@ -91,7 +91,7 @@ def sweep(directory: Path) -> None:
     for path in directory.iterdir():
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # gone, or another user's that is just being made
             continue
         try:
             with suppress(BlockingIOError):  # its writer lives
