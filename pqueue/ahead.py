@@ -168,7 +168,13 @@ class Ahead:
             except QueueError as error:
                 log.warning("acknowledgements could not be sent, they will be again: %s", error)
                 continue
+            if outcome is None or not old:
+                continue
+            # A claim that was lost meanwhile is not renewed: its deadline stays, and its items are not handed out.
+            held = {claim for claim, count in zip(sorted(old), outcome.settled[-len(old) :], strict=True) if count}
             with self._guard:
                 for lot in self._held:
-                    if lot.claim in old and outcome is not None:
+                    if lot.claim in held:
                         lot.deadline, lot.renewed = outcome.deadline, now
+                    elif lot.claim in old:
+                        lot.deadline = min(lot.deadline, now)
