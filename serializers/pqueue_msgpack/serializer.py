@@ -81,8 +81,8 @@ class MsgpackSerializer(Serializer):
         try:
             item = unpackb(record)
             if type(item) is str:
-                more = len(record) - len(item)
-                if more == 1 or (more == 2 and len(item) > _FIXSTR):  # noqa: PLR2004  # ASCII behind its header
+                size = len(item)
+                if size + (2 if size > _FIXSTR else 1) == len(record):  # ASCII, and nothing behind it
                     return item
             Fragment(record)  # refuses bytes behind the end, which unpackb ignores
         except ValueError:
