@@ -77,8 +77,9 @@ MARKER: Final = b"\xc9"
 _HEADER: Final = struct.Struct(">cIb")
 _EXTENSION: Final = 1
 
-_END: Final = b"\xcf\xff" + os.urandom(7)
-_END_VALUE: Final = unpackb(_END)
+END: Final = b"\xcf\xff" + os.urandom(7)
+END_VALUE: Final = unpackb(END)
+"""Put behind records to see whether they end there, which unpackb does not ask; no record holds it on purpose."""
 
 _ATOMS: Final = frozenset((NoneType, bool, float, bytes, str, int))
 _SURE: Final = _ATOMS - {str, int}
@@ -186,8 +187,8 @@ def loads(record: bytes) -> Any:
 
 def _whole(record: bytes) -> Any:
     """The item of plain MessagePack; unpackb would ignore bytes behind its end."""
-    item, end = unpackb(b"\x92" + record + _END)
-    if end != _END_VALUE:
+    item, end = unpackb(b"\x92" + record + END)
+    if end != END_VALUE:
         raise ValueError("bytes behind the end")
     return item
 

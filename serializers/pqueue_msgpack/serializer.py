@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from sys import getrefcount
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -22,8 +23,10 @@ _BIN16: Final = 0xC5
 _BIN32: Final = 0xC6
 _BIN16_FROM: Final = 256
 _FIXSTR: Final = 31
-_SEPARATOR: Final = b"\xfb"
-_SEPARATOR_VALUE: Final = -5
+
+# Drawn by each process, so that no record holds it on purpose and moves its neighbours.
+_SEPARATOR_VALUE: Final = secrets.randbelow(128)
+_SEPARATOR: Final = bytes([_SEPARATOR_VALUE])
 
 
 class MsgpackSerializer(Serializer):
@@ -90,7 +93,7 @@ class MsgpackSerializer(Serializer):
         return item
 
     def loads_many(self, records: Sequence[bytes]) -> Sequence[Any]:
-        """The items of many records, as one array with a mark behind each.
+        """The items of many records, read as one array with a mark behind each.
 
         Raises:
             SerializationError: one of them can't be read.
@@ -98,11 +101,11 @@ class MsgpackSerializer(Serializer):
         count = len(records)
         try:
             both: list[Any] = unpackb(
-                b"\xdd%b%b%b" % ((2 * count).to_bytes(4, "big"), _SEPARATOR.join(records), _SEPARATOR)
+                b"\xdd%b%b%b" % ((2 * count).to_bytes(4, "big"), _SEPARATOR.join(records), exact.END)
             )
         except ValueError:
             both = []
-        if both[1::2].count(_SEPARATOR_VALUE) == count:
+        if both and both[-1] == exact.END_VALUE and both[1::2].count(_SEPARATOR_VALUE) == count - 1:
             return both[::2]
         return [exact.loads(record) if record.startswith(exact.MARKER) else self.loads(record) for record in records]
 
@@ -115,7 +118,7 @@ def _plain(item: Any) -> bool:
     elif kind is not list:
         return kind in _ATOMS
     for value in item:  # noqa: SIM110  # a generator doubles the time
-        if type(value) not in _ATOMS and not _plain(value):  # a generator doubles the time
+        if type(value) not in _ATOMS and not _plain(value):
             return False
     return True
 

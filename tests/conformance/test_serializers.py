@@ -339,7 +339,15 @@ class TestMsgpack(SerializerTests):
 
     def test_a_batch_is_not_read_across_records(self, serializer):
         """Records that are wrong one by one may not make up for each other."""
-        for records in ([b"\x01\x02", b""], [b"\x92", b"\x01", b"\x02"], [b"\xc9\x00", b"\x01"]):
+        mark = fast._SEPARATOR
+        for records in (
+            [b"\x01\x02", b""],
+            [b"\x92", b"\x01", b"\x02"],
+            [b"\xc9\x00", b"\x01"],
+            [b"\x01" + mark + b"\x02", b"\x03"],
+            [b"\x01" + mark + b"\x02", b"\x03", b""],
+            [b"\x01", b"\x02" + mark + b"\x03"],
+        ):
             with pytest.raises(SerializationError):
                 serializer.loads_many(records)
 
