@@ -177,6 +177,8 @@ class Growing:
         if known.shape is not None and not known.sealed:
             try:
                 self._appends.append(known.text, known.at, known.shape.seal(known.count), sync=False, seal=b"")
+            except Landed as landed:
+                raise landed.__cause__ or landed from None  # the seal has landed, not the records
             except SegmentChanged as changed:
                 self._absorb(known, changed.behind)
                 return
