@@ -136,7 +136,7 @@ class Consumer:
 
     def forget(self) -> None:
         """In a forked child: a new client with nothing of the parent's (rule 31)."""
-        self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead)
+        self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead, orphaned=self._owe)
         self._reader = Reader(self._store, self._view, self._parts.codecs)
         self._head: Head | None = None
         self._version: Version = 0
@@ -153,6 +153,7 @@ class Consumer:
         self._decoded: Sequence[Any] = ()
         self._counting = self._runtime.lock()
         self._again: list[Answer] = []
+        self._told: dict[Answer, int] = {}
         self._owner = ""
         self._swept = -1
         self._swap_seconds = 0.0
@@ -237,7 +238,10 @@ class Consumer:
         return outcome
 
     def _owe(self, request: Request, outcome: Outcome) -> None:
-        """Taken or lent, and the caller never heard: its next call hands it out."""
+        """Carried, and the caller never heard: its next call hands out what was taken or lent, tells what was settled."""
+        if len(self._told) > MAX_RANGES:
+            self._told.clear()
+        self._told.update(zip(request.answers, outcome.settled, strict=False))
         if outcome.lots and request.take:
             self._owed.append(outcome)
         elif outcome.lots:
@@ -272,21 +276,43 @@ class Consumer:
             rest = [job for job in jobs if not self._pay(job)]
             if not rest and not self._again:
                 return
+            # What an earlier call asked for and may have given up; what is asked for again is not settled twice.
+            asked = {answer for job in rest for answer in job.work.answers}
+            again = Request(answers=[answer for answer in self._again if answer not in asked])
+            self._again = []
             try:
-                outcomes = self._serve([job.work for job in rest])
+                outcomes = self._serve([*(job.work for job in rest), again])
             except Landed as landed:
                 assert isinstance(landed.result, list)
+                if landed.result:
+                    self._owe(again, landed.result[-1])
+                else:
+                    self._again += again.answers  # what has landed was a burial's
                 for job, outcome in zip(rest, landed.result, strict=False):
-                    job.answer(outcome)
+                    job.answer(self._recalled(job.work, outcome))
                 raise landed.__cause__ or landed from None
-            for job, outcome in zip(rest, outcomes, strict=True):
-                if job.work.lend and job.work.claim in self._lent:
-                    outcome.lots[:0] = self._lent.pop(job.work.claim).lots
-                job.answer(outcome)
+            except BaseException:
+                if self._open is None or all(request is not again for request in self._open.requests):
+                    self._again += again.answers
+                raise
+            self._owe(again, outcomes[-1])
+            for job, outcome in zip(rest, outcomes, strict=False):
+                job.answer(self._recalled(job.work, outcome))
         except QueueError as error:
             for job in jobs:
                 if not job.answered:
                     job.answer(Outcome(error=error))
+
+    def _recalled(self, request: Request, outcome: Outcome) -> Outcome:
+        """With what an earlier swap did unheard for the same request (rule 14)."""
+        if request.lend and request.claim in self._lent:
+            earlier = self._lent.pop(request.claim)
+            outcome.lots[:0] = earlier.lots
+            outcome.deadline = min(earlier.deadline, outcome.deadline or earlier.deadline)
+        if self._told:
+            for index, answer in enumerate(request.answers[: len(outcome.settled)]):
+                outcome.settled[index] = self._told.pop(answer, 0) or outcome.settled[index]
+        return outcome
 
     def _pay(self, job: Job[Request]) -> bool:
         """Hand out what an earlier swap took unheard, instead of taking more."""
@@ -300,8 +326,9 @@ class Consumer:
             lots.append(Lot(lot.where, lot.items[:wanted]))
             if len(lot.items) > wanted:
                 outcome.lots.insert(0, Lot(lot.where, lot.items[wanted:]))
-                self._owed.appendleft(outcome)
             wanted -= len(lots[-1].items)
+        if outcome.lots:
+            self._owed.appendleft(outcome)
         job.answer(Outcome(lots=lots))
         return True
 
@@ -329,35 +356,32 @@ class Consumer:
                 fresh = True
                 continue
             if grave is not None:
-                error = self._set_aside(head, version, grave)
-                if error is not None:
+                told = self._set_aside(head, version, grave)
+                if told is not None:
                     # Told once, to the first that would have got the item; the others' wishes are carried still.
                     index = next(index for index, request in enumerate(requests) if request.take or request.lend)
-                    errors[index] = error
+                    errors[index] = told
                     requests = [
                         replace(one, take=0, lend=0) if at == index else one for at, one in enumerate(requests)
                     ]
                 fresh = False
                 continue
-            for index, error in errors.items():
-                outcomes[index].error = error
+            for index, told in errors.items():
+                outcomes[index].error = told
             if new is head:
                 if fresh or self._load() is head:
                     return outcomes
                 fresh = True
                 continue
-            try:
-                done = self._swap(head, version, new, outcomes, requests)
-            except Landed:
-                self._sweep(head, new)
-                raise
-            if done:
+            if self._swap(head, version, new, outcomes, requests):
                 if lost and self._swap_seconds > _DEAR:
                     # Let others have their turn before the next one (H2).
                     pause = self._swap_seconds * self._runtime.random.uniform(0.5, 1.5)
                     self._pause_until = self._runtime.monotonic() + pause
-                self._again = []
-                self._sweep(head, new)
+                try:
+                    self._sweep(head, new)
+                except BaseException as interrupt:
+                    raise Landed(outcomes) from interrupt
                 return outcomes
             lost = fresh = True
 
@@ -368,8 +392,6 @@ class Consumer:
         new = transitions.rebooted(head, now, self._runtime.wall_ms())
         new = transitions.expired(new, now.ms, self._alive)
         outcomes = [Outcome() for _ in requests]
-        for answer in self._again:
-            new, _ = self._answered(new, answer, now.ms)
         for request, outcome in zip(requests, outcomes, strict=True):
             for answer in request.answers:
                 new, count = self._answered(new, answer, now.ms)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """One caller's share of a commit."""
 
-    __slots__ = ("answered", "done", "error", "gate", "leads", "result", "work")
+    __slots__ = ("answered", "done", "error", "gate", "leads", "orphan", "result", "work")
 
     def __init__(self, work: T) -> None:
         self.work = work
@@ -24,6 +24,7 @@ class Job(Generic[T]):
         self.answered = False
         self.done = False
         self.leads = False
+        self.orphan = False
         self.gate: Lock | None = None
 
     def answer(self, result: Any = None) -> None:
@@ -41,7 +42,8 @@ class Combiner(Generic[T]):
     """Runs `lead(jobs)` for groups of jobs, at most `parallel` at a time, each job in one group.
 
     `lead` answers or fails each job and may raise only what interrupts it; jobs that it leaves unanswered then get
-    `unknown`. `weigh` bounds a group: the jobs of one weigh at most `limit` together, or are one.
+    `unknown`. `weigh` bounds a group: the jobs of one weigh at most `limit` together, or are one. `orphaned` is told
+    the work and the result of a job that was done after its caller had been interrupted.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Combiner(Generic[T]):
         weigh: Callable[[T], int] = lambda _: 1,
         limit: int = 1 << 16,
         unknown: type[QueueError] = StoreError,
+        orphaned: Callable[[T, Any], None] = lambda _, __: None,
     ) -> None:
         self._runtime = runtime
         self._lead = lead
@@ -60,6 +63,7 @@ class Combiner(Generic[T]):
         self._weigh = weigh
         self._limit = limit
         self._unknown = unknown
+        self._orphaned = orphaned
         self._guard = runtime.lock()
         self._leaders = 0
         self._waiting: deque[Job[T]] = deque()
@@ -117,13 +121,18 @@ class Combiner(Generic[T]):
         assert job.gate is not None
         try:
             job.gate.acquire()
-        except BaseException:
-            # Interrupted. A job that nobody works on yet is withdrawn; the lead, if it was just handed over, goes on.
+        except BaseException as interrupt:
+            # Interrupted. A job that nobody works on yet is withdrawn; the lead, if it was just handed over, goes on;
+            # what becomes of a job that somebody works on is told to `orphaned`.
             with self._guard:
                 if job in self._waiting:
                     self._waiting.remove(job)
                 elif job.leads:
                     self._hand_on()
+                elif not job.done:
+                    job.orphan = True
+                elif job.error is None:
+                    raise Landed(job.result) from interrupt
             raise
         if job.done:
             return []
@@ -147,9 +156,12 @@ class Combiner(Generic[T]):
             raise
         finally:
             with self._guard:
+                for job in jobs:
+                    job.done = True
+                    if job.orphan and job.error is None:
+                        self._orphaned(job.work, job.result)
                 self._hand_on()
             for job in jobs:
-                job.done = True
                 if job.gate is not None and not job.leads:
                     job.gate.release()
 
