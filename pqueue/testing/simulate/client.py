@@ -184,6 +184,7 @@ class Client:
         except QueueError as error:
             self._unexpected("put", error)
             outcome = UNKNOWN
+        self.world.note("put", " ".join(items), outcome)
         if self.setup.durability == "buffered":
             self._buffered(made, outcome)
         else:
@@ -258,6 +259,7 @@ class Client:
             return False
         take.outcome = OK
         for item in items:
+            self.world.note("handed", item, how)
             self.oracle.hand(item, self.name, how, self.now_ms())
         return True
 
@@ -289,6 +291,7 @@ class Client:
             for offset, item in enumerate(lot.items, lot.where.start):
                 if self.runtime.monotonic() >= deadline:
                     return
+                self.world.note("handed", item, f"lent as {claim}")
                 self.oracle.hand(item, self.name, "lend", self.now_ms(), claim)
                 choice = op.choices[index % len(op.choices)] if op.choices else 0
                 index += 1
@@ -336,6 +339,7 @@ class Client:
             except QueueError as error:
                 self._unexpected("answer", error)
                 return
+            self.world.note("answered", f"{answer.where.start}", f"{answer.claim}: {outcome.settled[0]}")
             if not answer.back:
                 self.oracle.tell(self.name, answer.claim, answer.where.start, answer.where.stop, outcome.settled[0])
             return

@@ -148,9 +148,11 @@ class Oracle:
     def written(self, name: str, data: bytearray) -> bytearray:
         """A blob was written."""
         if name.startswith("seg/"):
-            known = self.archive.setdefault(name, data)
-            if known is not data and bytes(known[: len(data)]) != data:
+            known = self.archive.get(name, data)
+            if known[: len(data)] != data:
                 self.violate(f"1: two contents under one name: {name}")
+            if len(known) <= len(data):
+                self.archive[name] = data
         else:
             seen = self.letters.setdefault(name, bytes(data))
             if seen != data and name.startswith("log/"):
@@ -223,7 +225,7 @@ class Oracle:
                 self.acked[offset] = Acked(who, "expired" if over else was.state, was.claim)
             elif now is not was and now != was:
                 if was.state == "claimed" and now.claim != was.claim and was.until >= now_ms and self.alive(was.owner):
-                    self._stolen(offset, was.claim, now, who)
+                    self._stolen(offset, was.claim, who)
                 if now.state == "claimed" and now.claim != was.claim:
                     self.grants[offset, now.claim] = who
         for offset in range(old.next, new.next):
@@ -236,9 +238,8 @@ class Oracle:
             if offset not in old.items and offset < old.next:
                 self.violate(f"I2: offset {offset} was acknowledged and comes back")
 
-    def _stolen(self, offset: int, claim: str, now: parse.State, who: str) -> None:
-        granted = self.grants.get((offset, claim))
-        if now.state != "back" or granted != who:  # its own may give it back, and then take it again
+    def _stolen(self, offset: int, claim: str, who: str) -> None:
+        if self.grants.get((offset, claim)) != who:  # its own may give it back, and take it again in the same swap
             self.stolen.append((offset, claim, who))
 
     @property
