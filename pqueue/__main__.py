@@ -1,0 +1,5 @@
+"""`python -m pqueue`."""
+
+from pqueue.cli import main
+
+main()

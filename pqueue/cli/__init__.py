@@ -1,0 +1,59 @@
+"""The command line: no tracebacks, one line on standard error, an exit code that says what went wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from pqueue.cli.app import app
+from pqueue.cli.exits import DATA, FAILED, INTERNAL, USAGE
+from pqueue.cli.put import PutFailed
+from pqueue.errors import CorruptSegment, QueueAbsent, QueueError, SerializationError, SettingsError, TooLarge
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    logging.basicConfig(format="pqueue: %(message)s", level=logging.WARNING)
+    try:
+        code = app(args=arguments, prog_name="pqueue", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        text, code = "interrupted", 128 + signal.SIGINT
+    except Exception as error:
+        if os.environ.get("PQUEUE_DEBUG"):
+            raise
+        text, code = _told(error)
+    else:
+        return code if isinstance(code, int) else 0
+    sys.stderr.write(f"pqueue: {text}\n")
+    return code
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """An error's text and exit code."""
+    if isinstance(error, PutFailed):
+        return str(error), _told(error.cause)[1]
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}", USAGE if isinstance(error, _USAGE) else FAILED
+    if isinstance(error, QueueAbsent):
+        return f"{error} (here: pqueue put)", FAILED
+    if isinstance(error, QueueError):
+        return str(error), next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)
+    message = getattr(error, "format_message", None)
+    if message is not None:  # of typer, which has a copy of click in some versions
+        return f"{message()} (see pqueue --help)", USAGE
+    return f"internal error: {error!r}; PQUEUE_DEBUG=1 shows where, please report it", INTERNAL
+
+
+_USAGE = FileNotFoundError | IsADirectoryError | PermissionError
+_CODES = {SettingsError: USAGE, SerializationError: DATA, TooLarge: DATA, CorruptSegment: DATA}

@@ -1,0 +1,95 @@
+"""Standard output, and how much of what was written its reader has taken."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import select
+import stat
+import termios
+import time
+
+from pqueue.cli.stop import Stop
+
+_STEP = 4096
+"""A pipe that is ready takes so much without blocking (PIPE_BUF), so that a signal is seen between two steps."""
+
+_PATIENCE = 2.0
+"""Seconds that a stopped command gives the reader to take the rest of a line, and what is in the pipe."""
+
+
+class Output:
+    """Writes bytes to a descriptor.
+
+    What is in a pipe and was not read when the reader goes away is lost: only what was read counts as taken.
+    """
+
+    def __init__(self, fd: int, stop: Stop) -> None:
+        self._fd = fd
+        self._stop = stop
+        mode = os.fstat(fd).st_mode
+        self._pipe = stat.S_ISFIFO(mode)
+        self._step = 1 << 20 if stat.S_ISREG(mode) else _STEP
+        self.written = 0
+
+    def write(self, data: bytes) -> None:
+        """All of it, or up to where a signal comes.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            OSError: it can't be written, the disk being full or the like.
+        """
+        view = memoryview(data)
+        while view and not self._stop.signum:
+            if self._stop.wait(self._fd, select.POLLOUT):
+                view = view[self._push(view) :]
+
+    def finish(self, data: bytes) -> None:
+        """The rest of a line that a signal has cut, if the reader takes it soon."""
+        view = memoryview(data)
+        until = time.monotonic() + _PATIENCE
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        while view and poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            view = view[self._push(view) :]
+
+    def _push(self, view: memoryview) -> int:
+        count = os.write(self._fd, view[: self._step])
+        self.written += count
+        return count
+
+    @property
+    def taken(self) -> int:
+        """Bytes that were written and are not waiting in a pipe."""
+        return self.written - self._unread()
+
+    def drain(self) -> None:
+        """Wait until the reader has taken everything, or has gone; after a signal not for long."""
+        pause = 0.001
+        until: float | None = None
+        while self._unread() and not self._gone():
+            if self._stop.signum:
+                until = until or time.monotonic() + _PATIENCE
+                if time.monotonic() >= until:
+                    return
+                time.sleep(pause)
+            else:
+                self._stop.wait(self._fd, 0, pause)
+            pause = min(0.05, 1.5 * pause)
+
+    def _gone(self) -> bool:
+        poll = select.poll()
+        poll.register(self._fd, 0)
+        return bool(poll.poll(0))
+
+    def _unread(self) -> int:
+        if not self._pipe:
+            return 0
+        count = array.array("i", [0])
+        try:
+            fcntl.ioctl(self._fd, termios.FIONREAD, count)
+        except OSError:  # a system whose pipes do not tell: what was written counts
+            self._pipe = False
+            return 0
+        return count[0]
