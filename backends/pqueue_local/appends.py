@@ -70,13 +70,12 @@ class Segments(Appends):
                     stands = True
                 except BaseException as error:
                     if begun:
-                        failed = syncing and foreign(error)
                         try:
-                            stands = _outcome(fd, name, at, data, sync, seal, error, failed=failed)
+                            stands = _outcome(fd, name, at, data, sync, seal, error, syncing=syncing)
                         except QueueError:
                             raise
                         except BaseException:  # noqa: BLE001  # interrupted again
-                            stands = _outcome(fd, name, at, data, sync, seal, error, failed=failed)
+                            stands = _outcome(fd, name, at, data, sync, seal, error, syncing=syncing)
                     raise
                 finally:
                     fcntl.flock(fd, fcntl.LOCK_UN)
@@ -124,7 +123,7 @@ class Segments(Appends):
 
 
 def _outcome(
-    fd: int, name: str, at: int, data: bytes, sync: bool, seal: bytes, error: BaseException, *, failed: bool
+    fd: int, name: str, at: int, data: bytes, sync: bool, seal: bytes, error: BaseException, *, syncing: bool
 ) -> bool:
     """Whether an append that met `error` has happened, as durable as asked; looked at before its lock is let go.
 
@@ -144,6 +143,7 @@ def _outcome(
             _undo(fd, name, at, error)
         return False
     if sync:
+        failed = syncing and foreign(error)
         if not failed and size == end:  # bytes behind: the seal of an outcome that was interrupted
             try:
                 disk.datasync(fd)
