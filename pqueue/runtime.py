@@ -61,7 +61,8 @@ class Runtime:
     """The real one."""
 
     def __init__(self) -> None:
-        self.random = random.Random(os.urandom(16))  # noqa: S311  # jitter and ids, no secrets
+        # The system's: a generator of our own would draw one id twice after a fork, or in a copy of a machine (rule 1).
+        self.random: random.Random = random.SystemRandom()
         self._pool: ThreadPoolExecutor | None = None
         self._guard = threading.Lock()
 
@@ -100,10 +101,11 @@ class Runtime:
         """In a forked child: the threads of the parent are not there."""
         self._guard = threading.Lock()
         self._pool = None
-        self.random = random.Random(os.urandom(16))  # noqa: S311
 
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 REAL = Runtime()
 """Shared by every queue of the process."""
+
+os.register_at_fork(after_in_child=REAL.forget)

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import places
 from tests.support.s3server import S3Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,3 +31,9 @@ def s3_server() -> Iterator[S3Server]:
     """A real S3 server, one for each test process, started by the first test that asks for it."""
     with S3Server() as server:
         yield server
+
+
+@pytest.fixture(params=places.KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> places.Place:
+    """A fresh place for a queue, on each of the five stores in turn."""
+    return places.make(request.param, tmp_path, lambda: request.getfixturevalue("s3_server"))

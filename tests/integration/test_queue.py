@@ -1,0 +1,487 @@
+"""One queue on five stores: the same tests, whatever it stands on."""
+
+import threading
+import time
+from collections import defaultdict
+
+import pytest
+
+import pqueue
+from pqueue.head import Head
+from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
+from pqueue.tail import Tail
+
+
+def drain(queue, batch=100):
+    items = []
+    while True:
+        try:
+            items += queue.get_many(batch, block=False)
+        except pqueue.Empty:
+            return items
+
+
+def segments(place):
+    store = place.connect()
+    try:
+        return [blob.name for blob in store.list(SEGMENTS)]
+    finally:
+        store.close()
+
+
+def test_items_come_out_in_the_order_they_went_in(place):
+    with place.open() as queue:
+        for item in range(5):
+            queue.put(item)
+        queue.put_many(range(5, 25))
+        queue.put(25)
+        assert len(queue) == 26
+        assert [queue.get() for _ in range(10)] == list(range(10))
+        assert queue.get_many(4) == [10, 11, 12, 13]
+        assert len(queue) == 12
+        assert drain(queue) == list(range(14, 26))
+        assert len(queue) == 0
+        assert queue
+
+
+def test_an_empty_queue_says_so_at_once_or_after_the_time_it_was_given(place):
+    with place.open() as queue:
+        with pytest.raises(pqueue.Empty):
+            queue.get(block=False)
+        started = time.monotonic()
+        with pytest.raises(pqueue.Empty):
+            queue.get(timeout=0.2)
+        assert time.monotonic() - started >= 0.2
+        with pytest.raises(ValueError, match="timeout"):
+            queue.get(timeout=-1)
+        with pytest.raises(ValueError, match="positive"):
+            queue.get_many(0)
+
+
+def test_what_was_put_outlives_the_object_and_what_was_got_does_not(place):
+    with place.open() as queue:
+        queue.put_many(range(10))
+        assert queue.get() == 0
+    with place.open() as queue:
+        assert len(queue) == 9
+        assert queue.get_many(3) == [1, 2, 3]
+    with place.open() as queue:
+        assert drain(queue) == list(range(4, 10))
+
+
+def test_two_objects_see_each_others_acts(place):
+    with place.open() as one, place.open() as two:
+        one.put("a")
+        two.put("b")
+        one.put("c")
+        assert two.get() == "a"
+        assert one.get() == "b"
+        two.put("d")
+        assert len(one) == len(two) == 2
+        assert [two.get(), one.get()] == ["c", "d"]
+        with pytest.raises(pqueue.Empty):
+            two.get(block=False)
+
+
+def test_put_many_is_one_commit_and_nothing_for_no_items(place):
+    with place.open(max_commit_bytes=1000) as queue:
+        queue.put_many([])
+        queue.put("a")
+        with pytest.raises(pqueue.QueueError, match="max_commit_bytes"):
+            queue.put_many(["x" * 600, "y" * 600])
+        with pytest.raises(pqueue.SerializationError):
+            queue.put_many(["fine", object()])
+        queue.put("b")
+        assert drain(queue) == ["a", "b"]
+
+
+def test_a_waiting_get_is_served_by_a_put_of_another_thread(place):
+    with place.open() as queue:
+        got = []
+        waiter = threading.Thread(target=lambda: got.append(queue.get(timeout=30)))
+        waiter.start()
+        time.sleep(0.05)
+        queue.put("late")
+        waiter.join(30)
+        assert got == ["late"]
+
+
+def test_segments_roll_and_are_deleted_once_consumed(place):
+    with place.open(segment_items=10) as queue:
+        for start in range(0, 100, 5):
+            queue.put_many(range(start, start + 5))
+        assert len(segments(place)) >= 10
+        assert drain(queue, 7) == list(range(100))
+        assert len(segments(place)) <= 1
+
+
+def test_old_entries_move_to_pages_and_both_are_deleted_in_the_end(place):
+    count = 420 if place.kind != "bucket" else 270
+    with place.open(segment_items=1) as queue, place.open() as other:
+        for item in range(count):
+            (queue if item % 3 else other).put(item)
+        store = place.connect()
+        assert [blob.name for blob in store.list("log/")] != []
+        tail = Tail.parse(store.load(TAIL).data)
+        assert tail.first >= 128
+        assert tail.next == count
+        assert drain(other, 50) == list(range(count))
+        for item in range(200):
+            queue.put(item)
+            other.get()
+        left = [blob.name for blob in store.list("log/")]
+        assert len(left) <= 2, "a page that everybody has passed is deleted"
+        assert len(list(store.list(SEGMENTS))) <= 2
+        store.close()
+
+
+def test_large_items_and_empty_ones(place):
+    items = [b"", "x" * 3_000_000, b"\x00" * 1_500_000, "", b"z"]
+    with place.open() as queue:
+        for item in items:
+            queue.put(item)
+        queue.put_many(items)
+    with place.open() as queue:
+        assert drain(queue) == items + items
+
+
+@pytest.mark.parametrize("durability", ["buffered", "written", "synced"])
+def test_each_durability_keeps_what_it_says(place, durability):
+    with place.open(durability=durability, segment_items=50) as queue:
+        for item in range(120):
+            queue.put(item)
+        assert len(queue) == 120
+        assert queue.get() == 0
+        with place.open() as other:
+            if durability != "buffered":
+                assert len(other) == 119
+        queue.sync()
+        assert queue.get_many(20)[0] == 1
+        queue.put("last")
+    with place.open() as queue:
+        rest = drain(queue)
+        assert rest[-1] == "last"
+        assert rest[:-1] == list(range(120 - len(rest) + 1, 120))
+        assert 120 - len(rest) + 1 >= 2
+
+
+def test_a_buffered_queue_hands_out_what_it_holds_itself(place):
+    with place.open(durability="buffered") as queue:
+        queue.put("mine")
+        assert queue.get(block=False) == "mine"
+
+
+def test_lingering_acknowledgements_go_out_by_themselves_and_at_close(place):
+    with place.open(ack_linger=0.1) as queue, place.open() as other:
+        queue.put_many(range(10))
+        assert queue.get() == 0
+        assert len(queue) == 9
+        until = time.monotonic() + 30
+        while len(other) != 9 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(other) == 9
+        assert queue.get_many(3) == [1, 2, 3]
+        queue.close()
+        assert len(other) == 6
+        assert drain(other) == list(range(4, 10)), "what was claimed ahead came back"
+
+
+@pytest.mark.parametrize("linger", [0, 0.2])
+def test_threads_share_one_object_and_nothing_is_lost_doubled_or_reordered(place, linger):
+    producers, consumers = 4, 4
+    each = 30 if place.kind == "bucket" else 250
+    total = producers * each
+    got, guard = [], threading.Lock()
+    with place.open(ack_linger=linger, segment_items=64) as queue:
+
+        def produce(me):
+            for number in range(each):
+                if number % 5:
+                    queue.put((me, number))
+                else:
+                    queue.put_many([(me, number)])
+
+        def consume():
+            while True:
+                try:
+                    items = queue.get_many(3, timeout=0.5)
+                except pqueue.Empty:
+                    with guard:
+                        if len(got) >= total:
+                            return
+                    continue
+                with guard:
+                    got.extend(items)
+
+        threads = [threading.Thread(target=produce, args=(me,)) for me in range(producers)]
+        threads += [threading.Thread(target=consume) for _ in range(consumers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert not any(thread.is_alive() for thread in threads)
+        assert len(queue) == 0
+    assert sorted(got) == [(me, number) for me in range(producers) for number in range(each)]
+
+
+def test_objects_of_one_queue_interleave_and_each_producers_order_holds(place):
+    queues = [place.open(segment_items=20) for _ in range(3)]
+    each = 20 if place.kind == "bucket" else 150
+
+    def produce(me):
+        for number in range(each):
+            queues[me].put((me, number))
+
+    threads = [threading.Thread(target=produce, args=(me,)) for me in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    orders = defaultdict(list)
+    for me, number in drain(queues[0]):
+        orders[me].append(number)
+    assert orders == {me: list(range(each)) for me in range(3)}
+    for queue in queues:
+        queue.close()
+
+
+def test_an_item_the_serializer_refuses_fails_its_own_put_and_nothing_else(place):
+    with place.open() as queue:
+        queue.put(1)
+        with pytest.raises(pqueue.SerializationError, match=r"object.*pickle"):
+            queue.put(object())
+        queue.put(2)
+        assert drain(queue) == [1, 2]
+
+
+def test_a_record_that_can_not_be_read_is_set_aside_and_told_once(place):
+    with place.open() as queue:
+        queue.put(1)
+        queue._log.put((b"\xc1 not msgpack",))
+        queue.put(3)
+        assert queue.get() == 1
+        with pytest.raises(pqueue.SerializationError, match="offset 1"):
+            queue.get(block=False)
+        assert queue.get() == 3
+        with pytest.raises(pqueue.Empty):
+            queue.get(block=False)
+        assert len(queue) == 0
+    store = place.connect()
+    (dead,) = store.list(DEAD)
+    assert b'"reason":"unreadable"' in store.read(dead.name)
+    store.close()
+
+
+def damage(place, edit):
+    """Change the bytes of the first segment, as a failing disk would."""
+    store = place.connect()
+    name = next(store.list(SEGMENTS)).name
+    data = edit(store.read(name))
+    store.delete([name])
+    store.write(name, data)
+    store.close()
+
+
+def test_a_damaged_frame_is_told_and_every_other_record_delivered(place):
+    if place.appends:
+        with place.open(segment_items=10) as queue:
+            for item in range(25):
+                queue.put(f"item {item:04}")
+    else:
+        with place.open() as queue:
+            for start in range(0, 25, 10):
+                queue.put_many(f"item {item:04}" for item in range(start, min(25, start + 10)))
+    damage(place, lambda data: data.replace(b"item 0003", b"item 0xx3"))
+    with place.open() as queue:
+        got, errors = [], []
+        while True:
+            try:
+                got.append(queue.get(block=False))
+            except pqueue.CorruptSegment as error:
+                errors.append(str(error))
+            except pqueue.Empty:
+                break
+        lost = {3} if place.appends else set(range(10))
+        assert got == [f"item {item:04}" for item in range(25) if item not in lost]
+        (error,) = errors
+        assert "seg/" in error
+        assert "position" in error
+        assert len(queue) == 0
+        queue.put("after")
+        assert queue.get() == "after"
+    store = place.connect()
+    assert len(list(store.list(DEAD))) == 1
+    assert len(list(store.list(SEGMENTS))) >= 1, "a damaged segment is never deleted"
+    store.close()
+
+
+def test_torn_bytes_behind_the_last_frame_were_never_put(place):
+    if not place.appends:
+        return
+    with place.open() as queue:
+        queue.put_many("abc")
+        name = segments(place)[0]
+        store = place.connect()
+        size = store.appends.settle(name)
+        store.appends.append(name, size, b"torn bytes", False, b"")
+        assert drain(queue) == list("abc")
+        queue.put("d")
+        with place.open() as other:
+            other.put("e")
+            assert drain(other) == ["d", "e"]
+        store.close()
+
+
+def test_a_missing_segment_is_named_and_nothing_is_made_up(place):
+    with place.open(segment_items=2) as queue:
+        for item in range(6):
+            queue.put(item)
+        store = place.connect()
+        store.delete([segments(place)[0]])
+        store.close()
+        with pytest.raises(pqueue.CorruptSegment, match="seg/"):
+            queue.get(block=False)
+
+
+# -- opening ---------------------------------------------------------------------------------------------------------
+
+
+def test_only_who_may_create_makes_a_queue(place):
+    place.connect().close()
+    with pytest.raises(pqueue.QueueAbsent):
+        place.open(create=False)
+    place.open().close()
+    place.open(create=False).close()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"serializer": "json"},
+        {"durability": "synced"},
+        {"segment_items": 7},
+        {"codecs": ["zlib"]},
+    ],
+)
+def test_an_opener_that_wants_another_queue_than_was_made_is_refused(place, other):
+    place.open(durability="written").close()
+    with pytest.raises(pqueue.SettingsError, match=next(iter(other))):
+        place.open(**other)
+    place.open(**{}).close()
+
+
+def test_codecs_are_recorded_and_used_by_every_opener(place):
+    with place.open(codecs=["zlib"]) as queue:
+        queue.put_many(["compressible " * 100] * 50)
+    store = place.connect()
+    assert sum(blob.size for blob in store.list(SEGMENTS)) < 10_000
+    store.close()
+    with place.open() as queue:
+        assert drain(queue) == ["compressible " * 100] * 50
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_half_made_queue_is_finished_by_whoever_comes(place, left):
+    place.open().close()
+    store = place.connect()
+    store.delete([META, HEAD][:left])
+    with pytest.raises(pqueue.QueueAbsent):
+        place.open(create=False)
+    with place.open() as queue:
+        queue.put(1)
+        assert queue.get() == 1
+    store.close()
+
+
+def test_a_missing_tail_or_head_is_told_and_never_made_anew(place):
+    with place.open() as queue:
+        queue.put(1)
+    store = place.connect()
+    head = store.load(HEAD).data
+    store.delete([HEAD])
+    with pytest.raises(pqueue.NotAQueue, match="head"):
+        place.open()
+    store.swap(HEAD, head, None, sync=True)
+    tail = store.load(TAIL).data
+    store.delete([TAIL])
+    with pytest.raises(pqueue.NotAQueue, match="tail"):
+        place.open()
+    store.swap(TAIL, tail, None, sync=True)
+    with place.open() as queue:
+        assert queue.get() == 1
+    store.close()
+
+
+def remove(store):
+    tail = store.load(TAIL)
+    parsed = Tail.parse(tail.data)
+    store.swap(TAIL, parsed.__class__(parsed.queue, parsed.grows, gone=True).dump(), tail.version, sync=True)
+    head = store.load(HEAD)
+    known = Head.parse(head.data)
+    dead = known._replace(rest=type(known.rest)(known.rest.queue, gone=True))
+    store.swap(HEAD, dead.dump(), head.version, sync=True)
+
+
+def test_a_removed_queue_is_gone_for_its_clients_and_a_new_one_has_a_life_of_its_own(place):
+    with place.open() as queue:
+        queue.put(1)
+        store = place.connect()
+        remove(store)
+        with pytest.raises(pqueue.QueueGone):
+            drain(queue)
+        with pytest.raises(pqueue.QueueGone):
+            place.open(create=False)
+        with place.open() as other:
+            other.put(2)
+            with pytest.raises((pqueue.AnotherQueue, pqueue.QueueGone)):
+                for _ in range(3):
+                    drain(queue)
+            assert drain(other) == [2]
+        store.close()
+
+
+def test_a_newer_format_is_refused_by_name(place):
+    place.open().close()
+    store = place.connect()
+    tail = store.load(TAIL)
+    newer = tail.data.replace(b'"queue":', b'"needs":["quantum"],"queue":')
+    store.swap(TAIL, newer, tail.version, sync=True)
+    with pytest.raises(pqueue.NewerFormat, match="quantum"):
+        place.open()
+    store.close()
+
+
+def test_something_else_under_our_names_is_not_a_queue(place):
+    store = place.connect()
+    store.swap(TAIL, b"a cat's", None, sync=True)
+    with pytest.raises(pqueue.NotAQueue):
+        place.open()
+    store.close()
+
+
+def test_a_closed_queue_says_so_and_close_may_be_called_twice(place):
+    queue = place.open()
+    queue.close()
+    queue.close()
+    for call in (lambda: queue.put(1), lambda: queue.get(block=False), lambda: queue.put_many([1])):
+        with pytest.raises(pqueue.ShutDown):
+            call()
+
+
+def test_close_wakes_who_waits(place):
+    queue = place.open()
+    errors = []
+
+    def wait():
+        try:
+            queue.get(timeout=60)
+        except pqueue.ShutDown as error:
+            errors.append(error)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    time.sleep(0.2)
+    queue.close()
+    waiter.join(30)
+    assert not waiter.is_alive()
+    assert len(errors) == 1
