@@ -89,7 +89,7 @@ def die_before_the_sync(path, data, flags=slots.ASKED):
     """What a swapper leaves that is killed between its write and its sync; the version."""
     found = places(path)
     newest = found[max(found)]
-    place = next(place for place in range(slots.COUNT) if place not in (newest.place, found[newest.version].place))
+    place = (newest.place + 1) % slots.COUNT
     raw = slots.pack(newest.version + 1, flags, newest.version, data)
     with path.open("r+b") as file:
         file.seek(place * slots.STEP)

@@ -4,6 +4,7 @@ import fcntl
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
@@ -158,9 +159,9 @@ def test_few_descriptors_are_kept(store):
         store.write(f"seg/{number}", b"x")
         store.read(f"seg/{number}")
         store.appends.append(f"seg/{number}", 1, b"x", sync=False, seal=b"")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     store.close()
-    assert 0 < before - len(os.listdir("/proc/self/fd")) <= 8
+    assert 0 < before - len(list(Path("/proc/self/fd").iterdir())) <= 8
 
 
 def test_a_file_system_without_locks_is_refused(store, monkeypatch):
