@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pqueue.abc import Document
-from pqueue.errors import DocumentChanged, Landed, PutUncertain, StoreError, StoreFull, StoreRefused
+from pqueue.errors import (
+    AnotherQueue,
+    DocumentChanged,
+    Landed,
+    NotAQueue,
+    PutUncertain,
+    QueueGone,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+)
 from pqueue.frames import Shape
 from pqueue.names import PAGE, SEGMENTS, TAIL, Name, draw_id
 from pqueue.parts import Parts
@@ -90,8 +100,11 @@ class Listing:
                 earlier.settled.wait(_GIVE_UP)  # listed in order (rule 7)
             with self._lister:
                 self._list(upload)
-        except BaseException:
+        except BaseException as error:
             self._give_up(upload)
+            if upload.whole and isinstance(error, (AnotherQueue, QueueGone, NotAQueue)):
+                # Rule 10: it may have been listed before that.
+                raise PutUncertain(f"the items may have been in the queue before it went: {error}") from error
             raise
         finally:
             upload.settled.set()
