@@ -11,7 +11,7 @@ from pqueue_local import disk, slots
 from pqueue_local.clock import now
 from pqueue_local.descriptors import Holder
 from pqueue_local.folder import Folder
-from pqueue_local.foreign import foreign, surface, translated
+from pqueue_local.foreign import foreign, ours, surface, translated
 from pqueue_local.slotfile import Last, SlotFile
 from pqueue_local.slots import ASKED, ROOM, STEP, Slot, pack_check, pack_head
 
@@ -52,7 +52,10 @@ class SlotDocument(Holder):
             if last[0] == known and file.versions[last[2]] < known:
                 return SAME
             found = file.versions.tolist()
-            slot = slots.read(file.memory, found.index(max(found)))
+            try:
+                slot = file.read(found.index(max(found)))
+            except OSError as error:
+                raise ours(error, f"load {self._name}") from error
             if slot is not None and not file.owes_sync(slot):
                 file.remember(slot)
                 return SAME if slot.version == known else Document(slot.data, slot.version, now())
@@ -232,7 +235,7 @@ def _peek(file: SlotFile) -> Slot | None:
     """The newest slot, without the lock; None where that one is being written, or none is there."""
     for _ in range(_TRIES):
         found = file.versions.tolist()
-        slot = slots.read(file.memory, found.index(max(found)))
+        slot = file.read(found.index(max(found)))
         if slot is not None:
             return slot
     return None

@@ -7,6 +7,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from struct import Struct
 from time import monotonic
 from typing import Self
 
@@ -29,6 +30,7 @@ version goes into; the newest version known to be synced, and its slot.
 
 The next version goes there whoever swaps it: by rule 20, and since all know the same of what is synced. So one read of
 that slot's version tells whether anybody has swapped."""
+_length = Struct("<I").unpack_from
 _NOTHING: Last = (0, -1, 0, 0, -1)
 
 
@@ -84,11 +86,21 @@ class SlotFile(Descriptor):
             raise
         return cls(fd, folder)
 
+    def read(self, place: int) -> Slot | None:
+        """The slot, if it is whole."""
+        start = place * slots.STEP
+        end = start + slots.HEAD_SIZE + _length(self.memory, start + slots.LENGTH)[0]
+        if end - start <= slots.FRONT:
+            return slots.parse(self.memory[start:end], place)
+        # Behind what is allocated a torn slot may have holes; to read one through the mapping costs a page where files
+        # are kept in memory, and without one to have the process.
+        return slots.parse(os.pread(self.fd, min(end - start, slots.STEP), start), place)
+
     def newest(self) -> Slot | None:
         """The newest whole slot; under the lock, since a torn one's writer is dead then."""
         found = self.versions.tolist()
         for place in sorted(range(slots.COUNT), key=found.__getitem__, reverse=True):
-            slot = slots.read(self.memory, place)
+            slot = self.read(place)
             if slot is not None:
                 return slot
         return None

@@ -5,7 +5,7 @@ docs/format-folder.md holds them with an example.
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from zlib import crc32
 
 COUNT = 3
@@ -31,12 +31,8 @@ GONE = b"\xff" * _HEAD.size
 HEAD_SIZE = _HEAD.size + _CHECK.size
 ROOM = STEP - HEAD_SIZE
 """Bytes that a document may have."""
-
-
-class Memory(Protocol):
-    """The file's bytes, mapped."""
-
-    def __getitem__(self, at: slice, /) -> bytes: ...
+LENGTH = 8
+"""Where a slot's length stands in it."""
 
 
 class Slot(NamedTuple):
@@ -56,18 +52,14 @@ def pack(version: int, flags: int, synced: int, data: bytes) -> bytes:
     return head + pack_check(crc32(data, crc32(head)), 0) + data
 
 
-def read(memory: Memory, place: int) -> Slot | None:
-    """The slot, if it is whole."""
-    start = place * STEP
-    head = memory[start : start + HEAD_SIZE]
-    version, length, flags, synced = _HEAD.unpack_from(head)
-    if not version or length > ROOM:
-        return None
-    data = memory[start + HEAD_SIZE : start + HEAD_SIZE + length]
-    check, _ = _CHECK.unpack_from(head, _HEAD.size)
-    if crc32(data, crc32(head[: _HEAD.size])) != check:
-        return None
-    return Slot(place, version, flags, synced, data)
+def parse(raw: bytes, place: int) -> Slot | None:
+    """The slot of these bytes, if they are all of it."""
+    version, length, flags, synced = _HEAD.unpack_from(raw)
+    check, _ = _CHECK.unpack_from(raw, _HEAD.size)
+    data = raw[HEAD_SIZE:]
+    if version and len(data) == length and crc32(data, crc32(raw[: _HEAD.size])) == check:
+        return Slot(place, version, flags, synced, data)
+    return None
 
 
 def oldest(found: Sequence[int], version: int, newest: int, guarded: int) -> int:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,16 +124,14 @@ def test_an_append_tells_what_became_of_it(store, other, interrupts, sync, kept)
         store.write(name, b"head")
         if kept:
             store.appends.settle(name)
-        outcome, _ = told(interrupts, at, lambda name=name: store.appends.append(name, 4, b"frame", sync, SEAL))
+        outcome, _ = told(interrupts, at, partial(store.appends.append, name, 4, b"frame", sync, SEAL))
         if not at.keys() - set(range(interrupts.count)):
             seen.add(outcome)
         call.calls = min(call.calls, interrupts.count) if outcome == "done" else call.calls
         stands = b"headframe" if outcome != "interrupted" else b"head"
         assert other.read(name) == stands, f"{outcome} at {at}"
         for client in (other, store):
-            in_time(
-                lambda client=client, name=name, size=len(stands): client.appends.append(name, size, b"", sync, b"")
-            )
+            in_time(partial(client.appends.append, name, len(stands), b"", sync, b""))
         store.delete([name])
     assert seen == {"landed", "interrupted"}
 
@@ -147,7 +146,7 @@ def test_a_swap_tells_what_became_of_it(store, other, interrupts, settings, sync
     for step, at in enumerate(rounds(interrupts, call)):
         data = b"%d" % (step + 1)
         client = store if kept else LocalBackend.open(settings, create=False)
-        outcome, result = told(interrupts, at, lambda: client.swap("tail", data, before.version, sync))
+        outcome, result = told(interrupts, at, partial(client.swap, "tail", data, before.version, sync))
         if not at.keys() - set(range(interrupts.count)):
             seen.add(outcome)
         call.calls = min(call.calls, interrupts.count) if outcome == "done" else call.calls
@@ -157,8 +156,8 @@ def test_a_swap_tells_what_became_of_it(store, other, interrupts, settings, sync
         else:
             assert after[:2] == result[:2], f"{outcome} at {at}"
             assert after.data == data
-        assert in_time(lambda: store.load("tail", after.version)) in (SAME, after)
-        before = in_time(lambda: other.swap("tail", b"between", after.version, sync=False))
+        assert in_time(partial(store.load, "tail", after.version)) in (SAME, after)
+        before = in_time(partial(other.swap, "tail", b"between", after.version, sync=False))
         in_time(lambda: store.load("tail"))
     assert seen == {"landed", "interrupted"}
 
@@ -171,7 +170,7 @@ def test_making_a_document_tells_what_became_of_it(store, other, interrupts, nam
         if any(number > min(at) + 2 for number in at):
             continue
         data = b"%d" % step
-        outcome, result = told(interrupts, at, lambda: store.swap(name, data, None, sync=True))
+        outcome, result = told(interrupts, at, partial(store.swap, name, data, None, sync=True))
         seen.add(outcome)
         call.calls = min(call.calls, interrupts.count) if outcome == "done" else call.calls
         after = in_time(lambda: other.load(name))

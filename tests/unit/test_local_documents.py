@@ -28,8 +28,13 @@ def other(store, settings):
 def places(path):
     """The whole slots of a document's file, by version."""
     memory = path.read_bytes()
-    found = [slots.read(memory, place) for place in range(slots.COUNT)]
-    return {slot.version: slot for slot in found if slot}
+    found = {}
+    for start in range(0, slots.NOTE, slots.STEP):
+        length = int.from_bytes(memory[start + 8 : start + 12], "little")
+        slot = slots.parse(memory[start : start + slots.HEAD_SIZE + length], start // slots.STEP)
+        if slot:
+            found[slot.version] = slot
+    return found
 
 
 @pytest.fixture

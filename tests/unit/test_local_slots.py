@@ -5,14 +5,6 @@ import pytest
 from pqueue_local import slots
 
 
-def image(**places: bytes) -> bytearray:
-    memory = bytearray(slots.SIZE)
-    for place, raw in places.items():
-        start = int(place[1:]) * slots.STEP
-        memory[start : start + len(raw)] = raw
-    return memory
-
-
 def test_the_example_of_the_format():
     """docs/format-folder.md shows these bytes."""
     raw = slots.pack(0x18F0A1B2C3D4E5F6, slots.ASKED, 0x18F0A1B2C3D4E5F5, b"hello")
@@ -23,27 +15,21 @@ def test_the_example_of_the_format():
 
 def test_reads_what_it_packs():
     raw = slots.pack(7, slots.ASKED, 5, b"data")
-    assert slots.read(image(p1=raw), 1) == slots.Slot(1, 7, slots.ASKED, 5, b"data")
-    assert slots.read(image(p1=raw), 0) is None
+    assert slots.parse(raw, 1) == slots.Slot(1, 7, slots.ASKED, 5, b"data")
+    assert slots.parse(raw[:-1], 1) is None
+    assert slots.parse(bytes(slots.HEAD_SIZE), 1) is None
 
 
 @pytest.mark.parametrize("byte", [*range(28), 32, 35])
 def test_a_damaged_byte_is_noticed(byte):
     raw = bytearray(slots.pack(7, slots.ASKED, 5, b"data"))
     raw[byte] ^= 1
-    assert slots.read(image(p0=bytes(raw)), 0) is None
+    assert slots.parse(bytes(raw), 0) is None
 
 
 def test_a_deleted_document_has_no_slot():
-    memory = image(p0=slots.pack(7, 0, 5, b"data"))
-    memory[: len(slots.GONE)] = slots.GONE
-    assert slots.read(memory, 0) is None
-
-
-def test_the_largest_document_fits():
-    data = bytes(slots.ROOM)
-    memory = image(p2=slots.pack(7, 0, 0, data), p1=slots.pack(6, 0, 0, data))
-    assert slots.read(memory, 2).data == slots.read(memory, 1).data == data
+    raw = slots.pack(7, 0, 5, b"data")
+    assert slots.parse(slots.GONE + raw[len(slots.GONE) :], 0) is None
 
 
 @pytest.mark.parametrize(
