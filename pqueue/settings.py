@@ -59,9 +59,11 @@ class _AnyStore:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        models = {name: handler(one.Settings.__pydantic_core_schema__) for name, one in plugins.backends().items()}
-        mapping = {name: model["$ref"] for name, model in models.items() if "$ref" in model}
-        return {"oneOf": list(models.values()), "discriminator": {"propertyName": "backend", "mapping": mapping}}
+        models = []
+        for one in plugins.backends().values():
+            model = handler.resolve_ref_schema(handler(one.Settings.__pydantic_core_schema__))
+            models.append({**model, "required": sorted({"backend", *model.get("required", ())})})
+        return {"oneOf": models}
 
 
 def _store_settings(value: Any) -> StoreSettings:
