@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pqueue.cli.app import app
+from pqueue.cli.commands import app
 from pqueue.cli.exits import DATA, FAILED, INTERNAL, USAGE
 from pqueue.cli.put import PutFailed
 from pqueue.errors import CorruptSegment, QueueAbsent, QueueError, SerializationError, SettingsError, TooLarge

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pqueue.cli.lines import Batch, batches
@@ -32,9 +34,13 @@ def check_readable(paths: Sequence[str]) -> None:
         OSError: one of the files.
     """
     for path in paths:
-        if path != "-" and not os.access(path, os.R_OK):
-            with _opened(path):
-                pass
+        if path == "-":
+            continue
+        if Path(path).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not os.access(path, os.R_OK):
+            # Only then: to open a named pipe and close it again would end it.
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
 @contextmanager

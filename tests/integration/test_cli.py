@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,6 @@ from pqueue.abc import Serializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "pqueue")
 SOON = 20.0
@@ -299,7 +299,7 @@ def test_a_killed_get_loses_nothing_and_repeats_what_it_had_not_acknowledged(tmp
 
 def test_a_full_disk_leaves_what_was_not_written(tmp_path):
     put(tmp_path / "jobs", b"a\n")
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*COMMAND, "get", tmp_path / "jobs"], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
         )
@@ -401,7 +401,7 @@ def test_version(capfd):
 
 
 def test_a_mistake_of_ours_is_one_line_too(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("pqueue.cli.app.parse", lambda *_: 1 / 0)
+    monkeypatch.setattr("pqueue.cli.commands.parse", lambda *_: 1 / 0)
     code, text = failure(capfd, "stat", tmp_path)
     assert (code, "internal error" in text) == (70, True)
 
@@ -426,9 +426,9 @@ def test_stat_counts_what_is_waiting_claimed_and_given_back(tmp_path, capfd):
             assert told["made_with"]["segment_items"] == 4
             assert told["bytes"] > 0
     assert cli.run(["stat", str(tmp_path / "jobs")]) == 0
-    table = dict(line.split("  ", 1) for line in capfd.readouterr().out.splitlines())
-    assert table["given back"].strip() == "4"
-    assert table["waiting   "].strip() == "3"
+    table = [line.rsplit("  ", 1) for line in capfd.readouterr().out.splitlines()]
+    counts = {name.strip(): value for name, value in table}
+    assert (counts["given back"], counts["waiting"], counts["serializer"]) == ("4", "3", "pickle")
 
 
 def test_stat_shows_the_documents_even_of_a_queue_that_can_t_be_opened(tmp_path, capfd):
