@@ -109,6 +109,11 @@ class Shape:
         rest = _REST.pack(count, 0, _SEAL)
         return _CHECK.pack(crc32(rest, self.seed)) + rest
 
+    def sealed_at(self, data: bytes) -> int | None:
+        """The count that the seal tells which ends `data`; None where none does."""
+        check, count, length, flags = _FRAME.unpack(data[-FRAME:]) if len(data) >= FRAME else (0, 0, 0, 0)
+        return count if flags & _SEAL and not length and crc32(data[-FRAME + 4 :], self.seed) == check else None
+
     def check_header(self, data: bytes) -> None:
         """Raise where these are not the first bytes of this segment.
 

@@ -127,6 +127,10 @@ class Growing:
             return  # shorter than known: learn it anew
         found = known.shape.decode(behind, known.at, known.count)
         known.at, known.count = found.at, found.count
+        if found.end is End.TORN:
+            # A frame whose sync failed, and whose bytes the kernel has dropped since: the seal behind it counts it still,
+            # since it may have been read while it was there (rule 25).
+            known.count = max(known.count, known.shape.sealed_at(behind) or 0)
         # Torn bytes seen under the lock are no write under way: they close the segment as a seal does (rule 23).
         known.sealed = found.end is not End.OPEN
         self._known = known
