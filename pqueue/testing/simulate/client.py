@@ -83,6 +83,8 @@ class Client:
         self.blind: set[str] = set()
         """Items that only this client can't read."""
         self.queue: Queue[str] | None = None
+        self.gets = False
+        """Whether it consumes."""
         self._place = place
         self._items = 0
         self._opening = self.runtime.lock()
@@ -217,6 +219,7 @@ class Client:
 
     def do_get(self, _: str, op: Op) -> None:
         """Get up to so many items, if there are any."""
+        self.gets = True
         self.get(op.count)
 
     def do_drain(self, _: str, op: Op) -> None:
@@ -251,8 +254,10 @@ class Client:
             if not self.oracle.evictions:
                 self._unexpected("get", error)
             return True
-        except (StoreError, Interrupt, PutUncertain):
+        except (StoreError, Interrupt, PutUncertain) as error:
             take.outcome = UNKNOWN
+            if not isinstance(error, StoreError):
+                self.oracle.flushed(self.name, UNKNOWN)  # a buffered queue's `get` flushes
             return True
         except QueueError as error:
             self._unexpected("get", error)
@@ -265,6 +270,7 @@ class Client:
 
     def do_lend(self, thread: str, op: Op) -> None:
         """Have items lent, and answer for each as the choices say."""
+        self.gets = True
         consumer = self.consumer
         claim = consumer.draw_claim()
         lease_ms = int(self.setup.lease * 1000)

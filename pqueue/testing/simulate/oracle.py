@@ -343,7 +343,9 @@ class Oracle:
             if how == "take":
                 taken[item] += 1
                 by = self.acked.get(offset)
-                if by is None or by.who != who or by.state not in ("waiting", "back", "expired"):
+                # Out of a claim: its own, given back in the same swap.
+                own = by is not None and by.state == "claimed" and self.grants.get((offset, by.claim)) == who
+                if by is None or by.who != who or not (own or by.state in ("waiting", "back", "expired")):
                     self.violate(f"I2: {item} was taken by {who}, but {by} acknowledged it")
                 continue
             state = head.items.get(offset) if head else None

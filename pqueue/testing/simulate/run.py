@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -54,6 +54,8 @@ class Result:
     dealt: list[tuple[str, int]] = field(default_factory=list)
     """The faults, by client and count."""
     steps: int = 0
+    name: str = ""
+    """The scenario's."""
 
     @property
     def failed(self) -> bool:
@@ -186,19 +188,12 @@ class Run:
 
     def calm(self) -> None:
         """Nothing goes wrong any more: everybody winds up, then a fresh consumer drains the queue."""
-        world, oracle = self.world, self.oracle
+        world = self.world
         self.faults.off = True
         world.land()
         alive = [client for client in self.clients if not client.dead]
         for client in alive:
-            gets = any(
-                op.what in ("get", "lend")
-                for part in self.plan.parts
-                if part.name == client.name.rstrip("'")
-                for ops in part.threads
-                for op in ops
-            )
-            client.thread(f"{client.name} ends", [Op("drain", 3)] * gets + [Op("close")])
+            client.thread(f"{client.name} ends", [Op("drain", 3)] * client.gets + [Op("close")])
         world.run(MOST)
         world.now += 3 * self.plan.setup.lease + 500
         last = self.client("Z")
@@ -206,29 +201,36 @@ class Run:
             "Z", [Op("drain", 4), Op("sleep", seconds=40.0), Op("drain", 4), Op("put"), Op("sync"), Op("drain")]
         )
         world.run(MOST)
-        if not any(one.item.startswith("Z.") for one in oracle.given) and not oracle.violations:
-            oracle.violate("I6: a fresh put is not delivered")
 
     def result(self) -> Result:
         """Carry the plan out and judge."""
-        world, oracle = self.world, self.oracle
+        with small_pages():
+            return self.ended(self._act)
+
+    def _act(self) -> None:
+        self.world.decide = self.faults
+        self.world.mourn = self.mourn
+        for part in self.plan.parts:
+            self.begin(part)
+        self.finish()
+
+    def finish(self) -> None:
+        """Let everybody end, then drain the queue."""
+        self.world.run(MOST)
+        if not self.world.crashes:
+            self.calm()
+
+    def ended(self, act: Callable[[], None]) -> Result:
+        """Judge what happens in `act`."""
         try:
-            with small_pages():
-                try:
-                    world.decide = self.faults
-                    world.mourn = self.mourn
-                    for part in self.plan.parts:
-                        self.begin(part)
-                    world.run(MOST)
-                    if not world.crashes:
-                        self.calm()
-                except Stuck as error:
-                    oracle.violate(f"I6: {error}")
-                finally:
-                    world.end()
-                return self.judged()
+            act()
+        except Stuck as error:
+            self.oracle.violate(f"I6: {error}")
         finally:
-            world.fibers.clear()
+            self.world.end()
+        result = self.judged()
+        self.world.fibers.clear()
+        return result
 
     def judged(self) -> Result:
         """The oracle's word on what has happened."""
@@ -236,6 +238,8 @@ class Run:
             self.oracle.violate(f"{who} crashed: {type(error).__name__}: {error}")
         if not self.oracle.violations:
             self.oracle.check()
+            if not self.oracle.violations and not any(one.item.startswith("Z.") for one in self.oracle.given):
+                self.oracle.violate("I6: a fresh put is not delivered")
         return Result(self.plan, self.oracle.violations, self.world.trace, self.faults.dealt, self.world.steps)
 
 

@@ -52,12 +52,6 @@ class Place:
     """Segments that somebody appends to, and who waits for that."""
     evicted: list[tuple[str, int, int]] = field(default_factory=list)
     """Frames whose sync failed: their bytes may be gone from now on."""
-    compares: bool = True
-    """Rule 22: whether an append compares the size."""
-    seals: bool = True
-    """Rule 25: whether a failed sync is followed by a seal."""
-    looks: bool = True
-    """Rule 32: whether an exception inside an append looks before the lock is let go."""
 
     def alive(self, owner: str) -> bool:
         """Whether this owner's process lives and holds it."""
@@ -309,19 +303,15 @@ class SimStore(SegmentStore, Appends, Owners):
         half = len(data) // 2
         world.note("append", name, kind)
         if kind == "interrupted inside":
-            if place.looks:
-                self._append(name, at, data)
-                raise Landed(None) from Interrupt()
             self._append(name, at, data)
-            raise StoreError("interrupted inside the append")
+            self._interrupted()
         place.held[name] = []
         try:
             if kind == "sync fails" and sync:
                 blob += data
                 place.evicted.append((name, at, at + len(data)))
                 world.later(LATE, "evict", place.evict)
-                if place.seals:
-                    blob += seal
+                self._closes(blob, seal)
                 raise SyncFailed("the disk did not confirm it")
             blob += data[:half]
             if kind == "torn":
@@ -346,13 +336,21 @@ class SimStore(SegmentStore, Appends, Owners):
 
     def _check(self, name: str, at: int) -> bytearray:
         blob = self._blob(name)
-        if len(blob) != at and self._place.compares:
+        if len(blob) != at:
             raise SegmentChanged(bytes(blob[at:]))
         return blob
 
     def _append(self, name: str, at: int, data: bytes) -> None:
         blob = self._check(name, at)
         blob += data
+
+    def _closes(self, blob: bytearray, seal: bytes) -> None:
+        """In the same hold of the lock (rule 25)."""
+        blob += seal
+
+    def _interrupted(self) -> None:
+        """Before the lock is let go: the frame is whole (rule 32)."""
+        raise Landed(None) from Interrupt()
 
     def settle(self, name: str) -> int:  # noqa: D102
         self._world.call(self._client, "settle", name)

@@ -240,6 +240,16 @@ class World:
                 break
         return bool(self.ready)
 
+    def rouse(self, client: Member) -> bool:
+        """Let time pass until the first of this client's sleepers wakes; whether one did."""
+        alive = [one for one in sorted(self._sleepers)[:] if one[3].client is client and one[3].token == one[2]]
+        for when, _, _, fiber in alive:
+            if fiber.waiting:
+                self.now = max(self.now, when)
+                self.wake(fiber, signal=False)
+                return True
+        return False
+
     def run(self, most: int) -> None:
         """Run until every user's fiber has ended and nobody is ready any more, or for so many calls.
 
