@@ -45,11 +45,11 @@ def parse(where: Where, overrides: Mapping[str, Any] | None = None) -> QueueSett
     return merged(layers(where, overrides))
 
 
-def layers(where: Where, overrides: Mapping[str, Any] | None = None) -> Sequence[Layer]:
-    """What is said of a queue, the lowest first; see `parse`."""
+def layers(where: Where, overrides: Mapping[str, Any] | None = None, caller: str = "the call") -> Sequence[Layer]:
+    """What is said of a queue, the lowest first; see `parse`. `caller` is the origin of the overrides."""
     found = _layers_of(where)
     if overrides:
-        found.append(Layer("the call", nested(overrides, _FIELDS)))
+        found.append(Layer(caller, nested(overrides, _FIELDS)))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -15,9 +16,9 @@ from pqueue.cli.get import copy_out
 from pqueue.cli.output import Output
 from pqueue.cli.put import Putter, check_readable
 from pqueue.cli.stop import Stop, Stopped
-from pqueue.connect import open as open_queue
+from pqueue.connect import connect
 from pqueue.errors import SettingsError
-from pqueue.where import parse
+from pqueue.where import Layer, layers, merged
 
 app = typer.Typer(
     name="pqueue",
@@ -38,14 +39,14 @@ Settings = Annotated[
 ]
 
 
-def _settings(given: list[str] | None, **more: Any) -> dict[str, Any]:
+def _layers(where: str, given: list[str] | None, **more: Any) -> Sequence[Layer]:
     values: dict[str, Any] = {}
     for one in given or ():
         key, equals, value = one.partition("=")
         if not equals:
             raise SettingsError(f"--set takes KEY=VALUE, not {key!r}")
         values[key] = value
-    return {**values, **more}
+    return layers(where, {**values, **more}, "--set")
 
 
 def _version(wanted: bool) -> None:
@@ -78,7 +79,7 @@ def put(
     """
     paths = files or ["-"]
     check_readable(paths)
-    with Stop() as stop, open_queue(where, **_settings(given)) as queue:
+    with Stop() as stop, connect(merged(_layers(where, given))) as queue:
         putter = Putter(queue, stop)
         try:
             for path in paths:
@@ -107,7 +108,7 @@ def get(
     if sys.stdout is None:
         raise OSError("standard output is closed")
     fd = os.dup(sys.stdout.fileno())
-    with Stop() as stop, open_queue(where, **_settings(given, create=False)) as queue:
+    with Stop() as stop, connect(merged(_layers(where, given, create=False))) as queue:
         output = Output(fd, stop)
         try:
             return copy_out(queue, output, stop, None if everything else count or 1)
@@ -124,8 +125,8 @@ def stat(
     raw: Annotated[bool, typer.Option("--raw", help="The documents queue.json, tail and head.default.")] = False,
     given: Settings = None,
 ) -> int:
-    """Show what a queue holds; changes nothing."""
-    text = stat_command.report(parse(where, _settings(given, create=False)), as_json=as_json, raw=raw)
+    """Show what a queue holds, how it is set, and where that comes from; changes nothing."""
+    text = stat_command.report(_layers(where, given, create=False), as_json=as_json, raw=raw)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

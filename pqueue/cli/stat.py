@@ -1,11 +1,11 @@
-"""`pqueue stat`: what a queue holds, for a person or a program."""
+"""`pqueue stat`: what a queue holds and how it is set, for a person or a program."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from pqueue import plugins
 from pqueue.abc import Document
@@ -14,12 +14,21 @@ from pqueue.meta import Meta
 from pqueue.names import META
 from pqueue.settings import QueueSettings
 from pqueue.stats import Stats, documents, survey
+from pqueue.where import Layer, merged, origins
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
-def report(settings: QueueSettings, *, as_json: bool, raw: bool) -> str:
-    """The text to print."""
+class Source(NamedTuple):
+    """A setting in force, and who set it."""
+
+    value: Any
+    origin: str
+
+
+def report(found: Sequence[Layer], *, as_json: bool, raw: bool) -> str:
+    """The text to print, of the queue that these layers of settings name."""
+    settings = merged(found)
     store = connect_store(settings)
     try:
         if raw:
@@ -32,42 +41,59 @@ def report(settings: QueueSettings, *, as_json: bool, raw: bool) -> str:
         stats = survey(store, codecs)
     finally:
         store.close()
-    _check(settings, stats.meta)
-    return _dump(_plain(stats)) if as_json else _table(stats)
-
-
-def _check(settings: QueueSettings, meta: Meta) -> None:
     choice = settings.serializer
-    meta.check(settings.fixed() | ({"serializer": choice.name} if choice else {}))
+    stats.meta.check(settings.fixed() | ({"serializer": choice.name} if choice else {}))
+    sources = _sources(found, settings, stats.meta)
+    return _dump(_plain(stats, sources)) if as_json else _table(stats, sources)
 
 
-def _plain(stats: Stats) -> Mapping[str, Any]:
+def _sources(found: Sequence[Layer], settings: QueueSettings, meta: Meta) -> Mapping[str, Source]:
+    """Every setting in force; secrets are masked."""
+    told = origins(found)
+    fixed = {key: value for key, value in asdict(meta).items() if key in QueueSettings.model_fields and key != "store"}
+    own = {
+        key: value for key, value in settings.model_dump(mode="json").items() if key not in {*fixed, "store", "create"}
+    }
+    store = {f"store.{key}": value for key, value in settings.store.model_dump(mode="json").items()}
+    return {
+        **{key: Source(value, "queue.json") for key, value in fixed.items()},
+        **{key: Source(value, told.get(key, "default")) for key, value in (own | store).items()},
+    }
+
+
+def _plain(stats: Stats, sources: Mapping[str, Source]) -> Mapping[str, Any]:
     value = asdict(stats)
-    meta = value.pop("meta")
-    fixed = {key: one for key, one in meta.items() if key not in ("queue", "store", "rest")}
-    return {**value, "made_with": fixed}
+    del value["meta"]
+    return {**value, "settings": {key: {"value": one.value, "from": one.origin} for key, one in sources.items()}}
 
 
 def _dump(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _table(stats: Stats) -> str:
-    meta = stats.meta
-    rows = {
-        "waiting": f"{stats.waiting:,}",
-        "claimed": f"{stats.claimed:,}",
-        "given back": f"{stats.given_back:,}",
-        "dead letters": f"{stats.dead:,}" + (f" and {stats.dying:,} on their way" if stats.dying else ""),
-        "put, ever": f"{stats.put:,}",
-        "segments": f"{stats.segments:,}, {_size(stats.bytes)}",
-        "durability": meta.durability,
-        "serializer": meta.serializer,
-        "codecs": ", ".join(meta.codecs) or "none",
-        "queue id": stats.queue,
-    }
-    width = max(map(len, rows))
-    return "".join(f"{name:<{width}}  {value}\n" for name, value in rows.items())
+def _table(stats: Stats, sources: Mapping[str, Source]) -> str:
+    rows = [
+        ("waiting", f"{stats.waiting:,}"),
+        ("claimed", f"{stats.claimed:,}"),
+        ("given back", f"{stats.given_back:,}"),
+        ("dead letters", f"{stats.dead:,}" + (f" and {stats.dying:,} on their way" if stats.dying else "")),
+        ("put, ever", f"{stats.put:,}"),
+        ("segments", f"{stats.segments:,}, {_size(stats.bytes)}"),
+        ("queue id", stats.queue),
+    ]
+    settings = [("SETTING", "VALUE", "FROM")]
+    settings += [(key, _word(one.value), one.origin) for key, one in sources.items() if one.value is not None]
+    return f"{_aligned(rows)}\n{_aligned(settings)}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 def _size(count: int) -> str:

@@ -401,7 +401,7 @@ def test_version(capfd):
 
 
 def test_a_mistake_of_ours_is_one_line_too(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("pqueue.cli.commands.parse", lambda *_: 1 / 0)
+    monkeypatch.setattr("pqueue.cli.commands.layers", lambda *_: 1 / 0)
     code, text = failure(capfd, "stat", tmp_path)
     assert (code, "internal error" in text) == (70, True)
 
@@ -422,13 +422,15 @@ def test_stat_counts_what_is_waiting_claimed_and_given_back(tmp_path, capfd):
             told = json.loads(capfd.readouterr().out)
             counts = {key: told[key] for key in ("waiting", "claimed", "given_back", "dead", "put")}
             assert counts == {"waiting": 3, "claimed": 4, "given_back": 0, "dead": 0, "put": 10}
-            assert told["made_with"]["serializer"] == "pickle"
-            assert told["made_with"]["segment_items"] == 4
+            assert told["settings"]["serializer"] == {"value": "pickle", "from": "queue.json"}
+            assert told["settings"]["segment_items"]["value"] == 4
+            assert told["settings"]["lease"] == {"value": 30.0, "from": "default"}
             assert told["bytes"] > 0
     assert cli.run(["stat", str(tmp_path / "jobs")]) == 0
-    table = [line.rsplit("  ", 1) for line in capfd.readouterr().out.splitlines()]
-    counts = {name.strip(): value for name, value in table}
-    assert (counts["given back"], counts["waiting"], counts["serializer"]) == ("4", "3", "pickle")
+    lines = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert ["given", "back", "4"] in lines
+    assert ["waiting", "3"] in lines
+    assert ["serializer", "pickle", "queue.json"] in lines
 
 
 def test_stat_shows_the_documents_even_of_a_queue_that_can_t_be_opened(tmp_path, capfd):
@@ -445,5 +447,9 @@ def test_stat_shows_the_documents_even_of_a_queue_that_can_t_be_opened(tmp_path,
 def test_a_queue_is_named_by_the_configuration(tmp_path):
     (tmp_path / "pqueue.toml").write_text('[queues.jobs]\npath = "spool"\nserializer = "json"\n')
     assert run("put", "jobs", input=b"a\n", cwd=tmp_path).returncode == 0
+    shown = run("stat", "jobs", cwd=tmp_path, env={**os.environ, "PQUEUE_QUEUES__JOBS__LEASE": "5"}).stdout.decode()
+    lines = [line.split(maxsplit=2) for line in shown.splitlines()]
+    assert ["store.path", "spool", "pqueue.toml"] in lines
+    assert ["lease", "5.0", "the environment, PQUEUE_QUEUES__JOBS__…"] in lines
     assert run("get", "jobs", cwd=tmp_path).stdout == b"a\n"
     assert (tmp_path / "spool").is_dir()
