@@ -121,7 +121,8 @@ def _headless() -> NotAQueue:
 class Consumer:
     """The consuming side of one queue object, for any number of threads."""
 
-    def __init__(self, parts: Parts, serializer: Serializer) -> None:
+    def __init__(self, parts: Parts, serializer: Serializer, mend: Callable[[], None]) -> None:
+        self._mend = mend
         self._parts = parts
         self._store = parts.store
         self._view = parts.view
@@ -137,7 +138,7 @@ class Consumer:
     def forget(self) -> None:
         """In a forked child: a new client with nothing of the parent's (rule 31)."""
         self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead, orphaned=self._owe)
-        self._reader = Reader(self._store, self._view, self._parts.codecs)
+        self._reader = Reader(self._store, self._view, self._parts.codecs, self._mend)
         self._head: Head | None = None
         self._version: Version = 0
         self._now = StoreTime("", 0)

@@ -109,11 +109,6 @@ class Shape:
         rest = _REST.pack(count, 0, _SEAL)
         return _CHECK.pack(crc32(rest, self.seed)) + rest
 
-    def sealed_at(self, data: bytes) -> int | None:
-        """The count that the seal tells which ends `data`; None where none does."""
-        check, count, length, flags = _FRAME.unpack(data[-FRAME:]) if len(data) >= FRAME else (0, 0, 0, 0)
-        return count if flags & _SEAL and not length and crc32(data[-FRAME + 4 :], self.seed) == check else None
-
     def check_header(self, data: bytes) -> None:
         """Raise where these are not the first bytes of this segment.
 
@@ -162,10 +157,22 @@ class Shape:
         _, first, length, flags = _FRAME.unpack_from(data)
         return FRAME + length if first == count and not flags & ~_KNOWN else 0
 
-    def search(self, data: bytes, count: int) -> tuple[int, int] | None:
-        """Position and first item of the next frame that checks out by itself, behind damage (rule 27)."""
+    def beyond(self, data: bytes, count: int) -> int:
+        """Items up to the last frame, or seal, that checks out by itself in `data`, whose start is damaged."""
+        at = 1
+        while (found := self.search(data, count, at)) is not None:
+            at, first = found
+            decoded = self.decode(data[at:], at, first)
+            count = decoded.count
+            if decoded.end is not End.TORN:
+                break
+            at = decoded.at
+        return count
+
+    def search(self, data: bytes, count: int, at: int = 0) -> tuple[int, int] | None:
+        """Position and first item of the next frame that checks out by itself, from `at` on (rule 27)."""
         view = memoryview(data)
-        for found in _CANDIDATE.finditer(data):
+        for found in _CANDIDATE.finditer(data, at):
             pos = found.start()
             check, first, length, flags = _FRAME.unpack_from(data, pos)
             stop = pos + FRAME + length

@@ -120,6 +120,20 @@ class Growing:
                 self._known = known
                 return
 
+    def mend(self) -> None:
+        """Close the open segment if it ends in bytes that do not check out, so that readers get what is behind them."""
+        known = self._learn()
+        if known.shape is None or known.sealed:
+            return
+        try:
+            self._appends.append(known.text, known.at, b"", sync=False, seal=b"")  # a look under the lock
+        except SegmentChanged as changed:
+            self._absorb(known, changed.behind)
+            if known.sealed:
+                self._roll(known)
+        except BlobMissing:
+            self._missing(known)
+
     def _absorb(self, known: _Known, behind: bytes) -> None:
         """Learn from the bytes behind `at`, which were read under the segment's lock (rule 22)."""
         assert known.shape is not None
@@ -128,9 +142,9 @@ class Growing:
         found = known.shape.decode(behind, known.at, known.count)
         known.at, known.count = found.at, found.count
         if found.end is End.TORN:
-            # A frame whose sync failed, and whose bytes the kernel has dropped since: the seal behind it counts it still,
-            # since it may have been read while it was there (rule 25).
-            known.count = max(known.count, known.shape.sealed_at(behind) or 0)
+            # What checks out behind the damage counts, and with it what the damage took: readers report that and go on.
+            # So does a frame whose sync failed, which the kernel has dropped since, but the seal behind it tells (rule 25).
+            known.count = known.shape.beyond(behind, known.count)
         # Torn bytes seen under the lock are no write under way: they close the segment as a seal does (rule 23).
         known.sealed = found.end is not End.OPEN
         self._known = known

@@ -111,6 +111,9 @@ class Listing:
             with self._guard:
                 self._open.remove(upload)
 
+    def mend(self) -> None:
+        """Nothing: a segment that is listed is whole."""
+
     def _begin(self, records: Sequence[bytes]) -> tuple[_Upload, list[_Upload]]:
         """Name the next segment, behind those that are under way."""
         with self._guard:

@@ -80,6 +80,10 @@ class Log:
             self._buffer.extend(records)
             self._size += weight
 
+    def mend(self) -> None:
+        """Close an open segment that is damaged in the middle, so that what is behind the damage is delivered."""
+        self._combiner.run(())
+
     def flush(self) -> None:
         """Put what is buffered.
 
@@ -128,7 +132,10 @@ class Log:
     def _lead(self, jobs: list[Job[Sequence[bytes]]]) -> None:
         records = jobs[0].work if len(jobs) == 1 else [record for job in jobs for record in job.work]
         try:
-            self._way.commit(records)
+            if records:
+                self._way.commit(records)
+            else:
+                self._way.mend()
         except Landed as landed:
             for job in jobs:
                 job.answer()

@@ -12,7 +12,7 @@ from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.ahead import Ahead
 from pqueue.claims import Consumer
-from pqueue.errors import Empty, ShutDown
+from pqueue.errors import Empty, ShutDown, StoreError
 from pqueue.lending import Lending
 from pqueue.log import Log
 from pqueue.opening import find
@@ -88,7 +88,7 @@ class Queue(Generic[T]):
         parts = Parts(store, meta, View(store, meta.queue, tail), codecs, runtime)
         self.meta = meta
         self._log = Log(parts)
-        self._consumer = Consumer(parts, serializer)
+        self._consumer = Consumer(parts, serializer, self._log.mend)
         buffered = meta.durability == "buffered"
         linger = ack_linger if ack_linger is not None else float("inf") if buffered else store.ack_linger
         self._ahead = Ahead(parts, self._consumer, prefetch=prefetch, lease=lease, linger=linger) if linger else None
@@ -176,10 +176,15 @@ class Queue(Generic[T]):
     def _take(self, n: int) -> Sequence[T]:
         if self._closed:
             raise _closed()
-        items = self._takes(n)
-        if not items and self._log.buffered:
-            self._log.flush()  # this object's own get finds nothing stored
+        try:
             items = self._takes(n)
+            if not items and self._log.buffered:
+                self._log.flush()  # this object's own get finds nothing stored
+                items = self._takes(n)
+        except StoreError as error:
+            if self._closed:
+                raise _closed() from error
+            raise
         return items
 
     def _wait(self, n: int, block: bool, timeout: float | None) -> Sequence[T]:

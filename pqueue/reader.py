@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pqueue.abc import Codec, SegmentStore
@@ -119,7 +119,7 @@ class _Cursor:
     """A window of records in one segment, moving forward; asked for something behind it, it starts again."""
 
     def __init__(self, scanner: Scanner) -> None:
-        self._scanner = scanner
+        self.scanner = scanner
         self._first = 0
         """The item of the segment that `_records[0]` is."""
         self._records: list[bytes] = []
@@ -132,7 +132,7 @@ class _Cursor:
             Damage: the segment is closed, and this item can't be read.
         """
         if item < self._first:
-            self._scanner = self._scanner.again()
+            self.scanner = self.scanner.again()
             self._first = 0
             self._records.clear()
             self._frames.clear()
@@ -147,7 +147,7 @@ class _Cursor:
 
     def _advance(self, item: int, entry: Entry) -> bool:
         """Decode more; whether there was more."""
-        scanner = self._scanner
+        scanner = self.scanner
         if not self._frames:
             if entry.count != OPEN and scanner.count >= entry.count:
                 return False
@@ -183,9 +183,9 @@ class _Cursor:
             raise CorruptSegment(f"segment {entry.name}: {why}")
         if self._holds(item):
             return False
-        first = self._scanner.count
-        position, raw, reason = self._scanner.skip(entry.count)
-        return self._pass(item, entry, Range(entry.ordinal, first, self._scanner.count), (position, raw, why or reason))
+        first = self.scanner.count
+        position, raw, reason = self.scanner.skip(entry.count)
+        return self._pass(item, entry, Range(entry.ordinal, first, self.scanner.count), (position, raw, why or reason))
 
     def _holds(self, item: int) -> bool:
         """Whether there are records to hand out first; damage behind them is met again, and told then."""
@@ -204,8 +204,12 @@ class _Cursor:
 class Reader:
     """Reads a queue's records by place."""
 
-    def __init__(self, store: SegmentStore, view: View, codecs: Sequence[Codec]) -> None:
+    def __init__(
+        self, store: SegmentStore, view: View, codecs: Sequence[Codec], mend: Callable[[], None] = lambda: None
+    ) -> None:
         self._store = store
+        self._mend = mend
+        self._torn: tuple[Name, int] | None = None
         self._view = view
         self._codecs = codecs
         self._cursors: dict[int, _Cursor] = {}
@@ -234,8 +238,23 @@ class Reader:
             records = self._cursor(entry).window(offset - entry.base, wanted, entry)
             if records:
                 return Chunk(Range(ordinal, offset, offset + len(records)), records)
-            if not (entry.count == OPEN and self._view.load()):
+            if entry.count != OPEN:
                 return None
+            if not self._view.load() and not self._mended(entry):
+                return None
+
+    def _mended(self, entry: Entry) -> bool:
+        """Whether an open segment with records behind damage was closed, so that they can be read; tried once for each."""
+        scanner = self._cursor(entry).scanner
+        if scanner.end is not End.TORN:
+            return False
+        data = self._store.read(str(entry.name), scanner.at)
+        # A torn end, or a write under way, has nothing behind it.
+        if self._torn == (entry.name, len(data)) or scanner.shape.beyond(data, scanner.count) == scanner.count:
+            return False
+        self._torn = (entry.name, len(data))
+        self._mend()
+        return True
 
     def end(self) -> int:
         """The offset behind the last whole frame, the tail having just been loaded: what `len` counts up to."""

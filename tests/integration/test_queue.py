@@ -315,6 +315,26 @@ def test_a_damaged_frame_is_told_and_every_other_record_delivered(place):
     store.close()
 
 
+def test_damage_in_a_segment_that_still_grows_takes_nothing_else_along(place):
+    if not place.appends:
+        return
+    with place.open() as queue:
+        for item in range(10):
+            queue.put(f"item {item:04}")
+    damage(place, lambda data: data.replace(b"item 0003", b"item 0xx3").replace(b"item 0006", b"item 0xx6"))
+    with place.open() as queue:
+        got, errors = [], 0
+        for _ in range(10):
+            try:
+                got.append(queue.get(block=False))
+            except pqueue.CorruptSegment:
+                errors += 1
+        assert got == [f"item {item:04}" for item in range(10) if item not in (3, 6)]
+        assert errors == 2
+        queue.put("after")
+        assert queue.get() == "after"
+
+
 def test_torn_bytes_behind_the_last_frame_were_never_put(place):
     if not place.appends:
         return

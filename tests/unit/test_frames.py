@@ -100,6 +100,15 @@ def test_behind_damage_the_next_frame_is_found_by_itself():
     assert SHAPE.search(bytes(damaged[found.at + 1 :]), 1) == (stop - found.at - 1, 2)
 
 
+def test_what_is_behind_damage_counts():
+    frames = [SHAPE.frame([bytes([n]) * 40], n) for n in range(5)]
+    size = len(frames[0])
+    torn = bytes(size) + frames[1] + bytes(size) + frames[3][:-1]
+    assert SHAPE.beyond(torn, 0) == 2
+    assert SHAPE.beyond(torn + frames[3] + SHAPE.seal(6), 0) == 6
+    assert SHAPE.beyond(bytes(500), 3) == 3
+
+
 def test_headers_of_another_queue_or_a_newer_format_are_told_apart():
     SHAPE.check_header(SHAPE.header + b"more")
     with pytest.raises(CorruptSegment):
