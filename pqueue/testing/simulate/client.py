@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from pqueue.abc import Serializer
-from pqueue.claims import Answer, Consumer, Request
+from pqueue.claims import Answer, Consumer, Outcome, Request
 from pqueue.errors import (
     CorruptSegment,
     Empty,
@@ -28,7 +28,7 @@ class Op(NamedTuple):
     """One thing to do."""
 
     what: str
-    count: int = 1
+    n: int = 1
     choices: tuple[int, ...] = ()
     """What happens to each item lent."""
     seconds: float = 0.0
@@ -147,8 +147,8 @@ class Client:
 
     def do_put(self, thread: str, op: Op) -> None:
         """Put one item, or some at once."""
-        items = [f"{self.name}.{self._items + index}" for index in range(op.count)]
-        self._items += op.count
+        items = [f"{self.name}.{self._items + index}" for index in range(op.n)]
+        self._items += op.n
         self.put(thread, items, op)
 
     def do_poison(self, thread: str, op: Op) -> None:
@@ -220,13 +220,13 @@ class Client:
     def do_get(self, _: str, op: Op) -> None:
         """Get up to so many items, if there are any."""
         self.gets = True
-        self.get(op.count)
+        self.get(op.n)
 
     def do_drain(self, _: str, op: Op) -> None:
         """Get until nothing is there, and then once more."""
         empty = 0
         for _try in range(300):
-            if self.get(op.count):
+            if self.get(op.n):
                 empty = 0
             else:
                 empty += 1
@@ -271,31 +271,12 @@ class Client:
     def do_lend(self, thread: str, op: Op) -> None:
         """Have items lent, and answer for each as the choices say."""
         self.gets = True
-        consumer = self.consumer
-        claim = consumer.draw_claim()
-        lease_ms = int(self.setup.lease * 1000)
-        outcome = None
-        for _try in range(3):
-            try:
-                outcome = consumer.ask(Request(lend=op.count, claim=claim, lease_ms=lease_ms))
-                break
-            except SerializationError:
-                continue
-            except CorruptSegment as error:
-                if not self.oracle.evictions:
-                    self._unexpected("lend", error)
-            except (StoreError, Interrupt):
-                continue
-            except QueueError as error:
-                self._unexpected("lend", error)
-                return
-        if outcome is None:
-            return
-        deadline = outcome.deadline
+        claim = self.consumer.draw_claim()
+        outcome = self._lent(op.n, claim)
         index = 0
         for lot in outcome.lots:
             for offset, item in enumerate(lot.items, lot.where.start):
-                if self.runtime.monotonic() >= deadline:
+                if self.runtime.monotonic() >= outcome.deadline:
                     return
                 self.world.note("handed", item, f"lent as {claim}")
                 self.oracle.hand(item, self.name, "lend", self.now_ms(), claim)
@@ -305,8 +286,24 @@ class Client:
         if op.seconds and index > 1:
             self.do_sleep(thread, op)
 
+    def _lent(self, wanted: int, claim: str) -> Outcome:
+        """What was lent, asked for again under the same id while the outcome is unknown."""
+        request = Request(lend=wanted, claim=claim, lease_ms=int(self.setup.lease * 1000))
+        for _try in range(3):
+            try:
+                return self.consumer.ask(request)
+            except (SerializationError, StoreError, Interrupt):
+                continue
+            except CorruptSegment as error:
+                if not self.oracle.evictions:
+                    self._unexpected("lend", error)
+            except QueueError as error:
+                self._unexpected("lend", error)
+                break
+        return Outcome()
+
     def _answer(self, answer: Answer, choice: int, seconds: float) -> None:
-        """0: acknowledge. 1: give back. 2: give back with a delay. 3: extend, then acknowledge. 4: sleep. 5: nothing."""
+        """0: acknowledge, 3: extend before that, 4: sleep before that, 1: give back, 2: with a delay, 5: do nothing."""
         if choice == 1:
             self.answer(answer._replace(back=True))
         elif choice == 2:

@@ -51,8 +51,8 @@ PROFILES = (
 _READS = frozenset(
     ("lost request", "dies before", "slow before", "slow after", "clock jumps", "freezes before", "interrupted before")
 )
-_DELETES = _READS | {"lost answer", "dies after", "interrupted unheard"}
-_WRITES = _DELETES | {"late", "again", "full", "refused"}
+_DELETES = _READS | {"lost answer", "late", "dies after", "interrupted unheard"}
+_WRITES = _DELETES | {"again", "full", "refused"}
 _SWAPS = _DELETES | {"late", "resent", "interrupted after", "full"}
 _APPENDS = (_SWAPS - {"resent"}) | {"torn", "dies inside", "write under way", "sync fails", "interrupted inside"}
 
@@ -113,20 +113,23 @@ class Faults:
         if (client, number) in self.masked:
             return None
         if kind == "waits":
-            return self._interrupt(client, number)
-        if kind not in _FITS.get(call.op, ()) or not self._permitted(fiber, call, kind):
-            return None
-        self.dealt.append((client, number))
+            self._interrupt(client, number)
+        elif kind in _FITS.get(call.op, ()) and self._permitted(fiber, call, kind):
+            self.dealt.append((client, number))
+            return self._fault(kind, seconds, long, steps)
+        return None
+
+    def _fault(self, kind: str, seconds: float, long: float, steps: int) -> Fault:
         if kind.startswith("dies"):
             self._deaths -= 1
         if kind in ("late", "again"):
             return Fault(kind, float(steps))
-        if kind in ("slow before", "slow after", "clock jumps", "freezes before"):
-            if long < 0.1 and self._longs:
-                self._longs -= 1
-                seconds = _LONG[long < 0.05]
-            return Fault(kind, seconds)
-        return Fault(kind)
+        if kind not in ("slow before", "slow after", "clock jumps", "freezes before"):
+            return Fault(kind)
+        if long < 0.1 and self._longs:
+            self._longs -= 1
+            seconds = _LONG[long < 0.05]
+        return Fault(kind, seconds)
 
     def _permitted(self, fiber: Fiber, call: Call, kind: str) -> bool:
         if kind.startswith("interrupted") and not fiber.user:
@@ -137,7 +140,7 @@ class Faults:
             return kind not in _NEVER
         if kind == "interrupted inside":
             return False
-        return not (kind == "again" and self.grows)
+        return not (kind in ("again", "late") and self.grows and call.op in ("write", "delete"))
 
     def _interrupt(self, client: str, number: int) -> None:
         """Ctrl-C, for somebody who sleeps."""

@@ -14,7 +14,7 @@ class Listed(NamedTuple):
 
     name: str
     base: int
-    count: int
+    items: int
     """-1: open."""
 
 

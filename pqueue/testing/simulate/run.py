@@ -1,15 +1,16 @@
-"""One run: a plan drawn from a seed, carried out, then a calm in which a fresh consumer drains the queue, then judgement."""
+"""One run: a plan drawn from a seed, carried out; then a calm in which a fresh consumer drains the queue; judgement."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pqueue.testing.simulate.client import Client, Op, Setup
 from pqueue.testing.simulate.faults import PROFILES, Faults
-from pqueue.testing.simulate.oracle import BUFFERED, Oracle
+from pqueue.testing.simulate.judge import Judge
+from pqueue.testing.simulate.oracle import Oracle
 from pqueue.testing.simulate.small import small_pages
 from pqueue.testing.simulate.store import Place
 from pqueue.testing.simulate.world import Line, Member, Stuck, World
@@ -54,8 +55,6 @@ class Result:
     dealt: list[tuple[str, int]] = field(default_factory=list)
     """The faults, by client and count."""
     steps: int = 0
-    name: str = ""
-    """The scenario's."""
 
     @property
     def failed(self) -> bool:
@@ -65,9 +64,9 @@ class Result:
     def text(self) -> str:
         """For people."""
         plan = self.plan
+        about = f"answers={plan.answers} cut={plan.cut} owned={plan.owned}"
         lines = [
-            f"seed {plan.seed} --store {plan.store}: profile {plan.profile}, {plan.setup}, "
-            f"answers={plan.answers} cut={plan.cut} owned={plan.owned}",
+            f"seed {plan.seed} --store {plan.store}: profile {plan.profile}, {plan.setup}, {about}",
             *(f"  {part.name}: {part.threads}{f' linger {part.linger}' if part.linger else ''}" for part in plan.parts),
             *map(str, self.trace),
             *(f"VIOLATION {text}" for text in self.violations),
@@ -237,7 +236,7 @@ class Run:
         for who, error in self.world.crashes:
             self.oracle.violate(f"{who} crashed: {type(error).__name__}: {error}")
         if not self.oracle.violations:
-            self.oracle.check()
+            Judge(self.oracle).check()
             if not self.oracle.violations and not any(one.item.startswith("Z.") for one in self.oracle.given):
                 self.oracle.violate("I6: a fresh put is not delivered")
         return Result(self.plan, self.oracle.violations, self.world.trace, self.faults.dealt, self.world.steps)
@@ -246,16 +245,3 @@ class Run:
 def run(made: Plan) -> Result:
     """Carry a plan out."""
     return Run(made).result()
-
-
-def run_seed(seed: int, store: str) -> Result:
-    """Carry out the plan of a seed."""
-    return run(plan(seed, store))
-
-
-def without(made: Plan, masked: Sequence[tuple[str, int]]) -> Plan:
-    """The plan without these faults."""
-    return replace(made, masked=made.masked | frozenset(masked))
-
-
-__all__ = ["BUFFERED", "MOST", "STORES", "Part", "Plan", "Result", "Run", "plan", "run", "run_seed", "without"]

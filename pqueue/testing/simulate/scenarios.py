@@ -1,4 +1,4 @@
-"""The traces of the protocol's rules, as scripts: with the rules in place each ends well, without its rule it does not."""
+"""The traces of the protocol's rules, as scripts: with the rules each ends well, without its rule it does not."""
 
 from __future__ import annotations
 

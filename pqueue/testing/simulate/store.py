@@ -281,7 +281,7 @@ class SimStore(SegmentStore, Appends, Owners):
 
     # -- appends ------------------------------------------------------------------------------------------------------
 
-    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:  # noqa: C901, D102, PLR0912
+    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:  # noqa: D102
         world = self._world
         place = self._place
         fault = world.call(self._client, "append", name)

@@ -16,7 +16,7 @@ TICK = 0.0005
 
 
 class Died(BaseException):
-    """Thrown into every fiber of a client that died: what its `finally` blocks do has no effect on the store any more."""
+    """Thrown into every fiber of a client that died: what its `finally` blocks do has no effect on the store."""
 
 
 class Interrupt(KeyboardInterrupt):
