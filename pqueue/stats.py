@@ -9,12 +9,14 @@ from typing import Any
 
 from pqueue.abc import Codec, Document, SegmentStore
 from pqueue.errors import NotAQueue, QueueError
+from pqueue.frames import End
 from pqueue.head import BACK, CLAIMED, Head
 from pqueue.meta import Meta
 from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
 from pqueue.opening import find
-from pqueue.reader import Reader
+from pqueue.reader import Scanner
 from pqueue.runtime import REAL
+from pqueue.tail import OPEN
 from pqueue.view import View
 
 
@@ -61,7 +63,7 @@ def survey(store: SegmentStore, codecs: list[Codec]) -> Stats:
         )
     head = Head.parse(document.data)
     view.load()
-    end = Reader(store, view, codecs).end()
+    end = _end(store, view, codecs)
     counts = dict.fromkeys((CLAIMED, BACK, ""), 0)
     for span in head.rest.spans:
         counts[span.state if span.state in counts else ""] += span.count
@@ -78,6 +80,17 @@ def survey(store: SegmentStore, codecs: list[Codec]) -> Stats:
         bytes=sum(sizes),
         meta=meta,
     )
+
+
+def _end(store: SegmentStore, view: View, codecs: list[Codec]) -> int:
+    """The offset behind the last whole frame; nothing is mended, as a `Reader` would."""
+    last = view.tail.last
+    if last is None or last.count != OPEN:
+        return view.tail.end
+    scanner = Scanner(store, last.name, codecs, grows=view.tail.grows)
+    while scanner.end is not End.SEALED and scanner.more():
+        pass
+    return last.base + scanner.count
 
 
 def documents(store: SegmentStore) -> dict[str, Any]:

@@ -107,9 +107,8 @@ def get(
         raise SettingsError("-n and --all exclude each other")
     if sys.stdout is None:
         raise OSError("standard output is closed")
-    fd = os.dup(sys.stdout.fileno())
     with Stop() as stop, connect(merged(_layers(where, given, create=False))) as queue:
-        output = Output(fd, stop)
+        output = Output(sys.stdout.fileno(), stop)
         try:
             return copy_out(queue, output, stop, None if everything else count or 1)
         except Stopped as stopped:
