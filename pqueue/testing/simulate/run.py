@@ -43,6 +43,9 @@ class Plan:
     owned: bool
     stick: float
     masked: frozenset[tuple[str, int]] = frozenset()
+    """Faults left out."""
+    order: int = 0
+    """Another number, another order in which the same things happen."""
 
 
 @dataclass(eq=False)
@@ -151,7 +154,7 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         grows = plan.store == "appending"
-        self.world = World(random.Random(f"{plan.store} {plan.seed} order"), stick=plan.stick)
+        self.world = World(random.Random(f"{plan.store} {plan.seed} order {plan.order}"), stick=plan.stick)
         self.oracle = Oracle()
         self.place = Place(
             self.oracle, grows, plan.answers, plan.cut, plan.owned, boot="boot" if grows else "", offset_ms=1_000_000

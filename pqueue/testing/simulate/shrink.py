@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from pqueue.testing.simulate.run import Part, Plan, Result, run
 
-TRIES = 400
+TRIES = 600
 """Runs that shrinking may take."""
+
+_ORDERS = 3
 
 
 def _kind(result: Result) -> str:
@@ -50,11 +52,15 @@ def _fewer_faults(plan: Plan, result: Result) -> Iterator[Plan]:
 
 
 def _smaller(best: Result) -> Iterator[Plan]:
-    """The plans to try next, the boldest first."""
-    yield from _fewer_clients(best.plan)
-    yield from _fewer_threads(best.plan)
+    """The plans to try next, the boldest first; whoever is left may have to move in another order."""
+    for order in range(_ORDERS):
+        for smaller in (_fewer_clients(best.plan), _fewer_threads(best.plan)):
+            for plan in smaller:
+                yield replace(plan, order=plan.order + order)
     yield from _fewer_faults(best.plan, best)
-    yield from _fewer_ops(best.plan)
+    for order in range(_ORDERS):
+        for plan in _fewer_ops(best.plan):
+            yield replace(plan, order=plan.order + order)
 
 
 def shrink(result: Result) -> Result:
