@@ -98,7 +98,9 @@ class Ahead:
                 if self._runtime.monotonic() >= lot.deadline:
                     # Somebody else may own it by now (rule 16).
                     self._held.popleft()
-                    log.warning("%d items claimed ahead were not asked for within their lease", len(lot.items) - lot.next)
+                    log.warning(
+                        "%d items claimed ahead were not asked for within their lease", len(lot.items) - lot.next
+                    )
                     continue
                 start, lot.next = lot.next, min(lot.next + count, len(lot.items))
                 stop = lot.next

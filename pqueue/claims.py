@@ -353,7 +353,9 @@ class Consumer:
                 # Rule 12: what we know of the head is old, or the segment was lost.
                 self._reader.forget()
                 if self._load() is head and fresh:
-                    raise CorruptSegment(f"{error}: it is listed and not yet consumed; restore it from a backup") from error
+                    raise CorruptSegment(
+                        f"{error}: it is listed and not yet consumed; restore it from a backup"
+                    ) from error
                 fresh = True
                 continue
             if grave is not None:
@@ -362,9 +364,7 @@ class Consumer:
                     # Told once, to the first that would have got the item; the others' wishes are carried still.
                     index = next(index for index, request in enumerate(requests) if request.take or request.lend)
                     errors[index] = told
-                    requests = [
-                        replace(one, take=0, lend=0) if at == index else one for at, one in enumerate(requests)
-                    ]
+                    requests = [replace(one, take=0, lend=0) if at == index else one for at, one in enumerate(requests)]
                 fresh = False
                 continue
             for index, told in errors.items():
@@ -423,7 +423,9 @@ class Consumer:
         wall = self._runtime.wall_ms() + until - now_ms
         return transitions.given_back(head, answer.claim, answer.where, until=until, wall=wall, counted=answer.counted)
 
-    def _pick(self, head: Head, request: Request, outcome: Outcome, now_ms: int, wanted: int) -> tuple[Head, _Grave | None]:
+    def _pick(
+        self, head: Head, request: Request, outcome: Outcome, now_ms: int, wanted: int
+    ) -> tuple[Head, _Grave | None]:
         """Claim or take up to `wanted` items, what was given back first; stops before what can't be read."""
         until = transitions.rounded(now_ms, request.lease_ms)
         # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
@@ -440,7 +442,9 @@ class Consumer:
                 try:
                     chunk = self._reader.chunk(ordinal, offset, allowed)
                 except Damage as damage:
-                    where = damage.where if span is None else damage.where._replace(stop=min(damage.where.stop, span.stop))
+                    where = (
+                        damage.where if span is None else damage.where._replace(stop=min(damage.where.stop, span.stop))
+                    )
                     return head, _Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)
                 if chunk is None:
                     break
@@ -556,7 +560,7 @@ class Consumer:
             Landed: interrupted, but it is.
         """
         wait = self._pause_until - self._runtime.monotonic()
-        if 0 < wait:
+        if wait > 0:
             self._runtime.sleep(min(wait, 1.0))
         new = self._numbered_head(new)
         # What it frees is deleted, so it must survive what deletes (rule 29).
@@ -707,7 +711,7 @@ class Consumer:
     def _bury(self, span: Span, raw: bytes, *, damaged: bool) -> None:
         letter = {
             "attempts": span.attempts,
-            "count": span.count,
+            "count": span.size,
             "error": span.error,
             "format": 1,
             "offset": span.start,
@@ -759,4 +763,3 @@ class Consumer:
             log.warning("segments that were consumed could not be deleted, gc will: %s", error)
             return
         self._swept = lowest
-

@@ -49,7 +49,7 @@ class Frame(NamedTuple):
 
     first: int
     """The offset of its first record within the segment (rule 27)."""
-    count: int
+    count: int  # type: ignore[assignment]  # as in Name
     body: bytes
     """Lengths and records, still encoded if the segment has codecs."""
     flags: int
@@ -61,7 +61,7 @@ class Decoded(NamedTuple):
     frames: list[Frame]
     at: int
     """The position behind the last whole frame, in bytes from the segment's start; with a seal, behind the seal."""
-    count: int
+    count: int  # type: ignore[assignment]  # as in Name
     """Items of the segment up to there."""
     end: End
 
@@ -176,7 +176,12 @@ class Shape:
             pos = found.start()
             check, first, length, flags = _FRAME.unpack_from(data, pos)
             stop = pos + FRAME + length
-            if first >= count and stop <= len(data) and not flags & ~_KNOWN and crc32(view[pos + 4 : stop], self.seed) == check:
+            if (
+                first >= count
+                and stop <= len(data)
+                and not flags & ~_KNOWN
+                and crc32(view[pos + 4 : stop], self.seed) == check
+            ):
                 return pos, first
         return None
 

@@ -88,8 +88,12 @@ class Growing:
         while True:
             known = self._known or self._learn()
             shape = known.shape
-            if shape is None or known.sealed or known.count >= self._items or known.at >= self._bytes or (
-                known.floor and known.behind
+            if (
+                shape is None
+                or known.sealed
+                or known.count >= self._items
+                or known.at >= self._bytes
+                or (known.floor and known.behind)
             ):
                 self._roll(known)
                 continue
@@ -183,7 +187,9 @@ class Growing:
         """The open segment is not there: rolled and consumed meanwhile, or lost (rule 29)."""
         self._view.load()
         if self._view.state.version == known.version:
-            raise CorruptSegment(f"the open segment {known.text} is missing from the store: restore it, or start a new queue")
+            raise CorruptSegment(
+                f"the open segment {known.text} is missing from the store: restore it, or start a new queue"
+            )
 
     def _roll(self, known: _Known) -> None:
         """Close the open segment and list a new one behind it; on return, learn again."""

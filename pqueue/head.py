@@ -53,7 +53,7 @@ class Span(NamedTuple):
     error: str = ""
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """Items."""
         return self.stop - self.start
 
@@ -82,8 +82,8 @@ class Rest:
     @cached_property
     def counts(self) -> tuple[int, int]:
         """Items claimed or dying, and given back."""
-        claimed = sum(span.count for span in self.spans if span.state != BACK)
-        return claimed, sum(span.count for span in self.spans) - claimed
+        claimed = sum(span.size for span in self.spans if span.state != BACK)
+        return claimed, sum(span.size for span in self.spans) - claimed
 
     @cached_property
     def json(self) -> bytes:
@@ -151,14 +151,17 @@ class Head(NamedTuple):
         value = parse_json(data[_BINARY.size :], "the document `head.default`")
         try:
             spans = [
-                Span(*where, CLAIMED, until, claim, owner)
+                Span(ordinal, start, stop, attempts, CLAIMED, until, claim, owner)
                 for claim, (owner, until, ranges) in value["claims"].items()
-                for where in ranges
+                for ordinal, start, stop, attempts in ranges
             ]
-            spans += [Span(*where, BACK, until, wall=wall) for *where, until, wall in value["back"]]
             spans += [
-                Span(*where, DYING, until, claim, reason=reason, error=error)
-                for *where, until, claim, reason, error in value["dying"]
+                Span(ordinal, start, stop, attempts, BACK, until, wall=wall)
+                for ordinal, start, stop, attempts, until, wall in value["back"]
+            ]
+            spans += [
+                Span(ordinal, start, stop, attempts, DYING, until, claim, reason=reason, error=error)
+                for ordinal, start, stop, attempts, until, claim, reason, error in value["dying"]
             ]
             spans.sort(key=_start)
             rest = Rest(
@@ -186,14 +189,21 @@ def _with(head: Head, spans: Sequence[Span]) -> Head:
     for span in sorted(spans, key=_start):
         if merged:
             last = merged[-1]
-            if last.stop == span.start and last[3:8] == span[3:8] and last.ordinal == span.ordinal and last[9:] == span[9:]:
+            if (
+                last.stop == span.start
+                and last[3:8] == span[3:8]
+                and last.ordinal == span.ordinal
+                and last[9:] == span[9:]
+            ):
                 merged[-1] = last._replace(stop=span.stop, wall=max(last.wall, span.wall))
                 continue
         merged.append(span)
     return head._replace(rest=replace(head.rest, spans=tuple(merged)))
 
 
-def _edit(head: Head, where: Range, change: Callable[[Span], Span | None], matches: Callable[[Span], bool]) -> tuple[Head, int]:
+def _edit(
+    head: Head, where: Range, change: Callable[[Span], Span | None], matches: Callable[[Span], bool]
+) -> tuple[Head, int]:
     """Change (None: acknowledge) the parts of matching spans inside a range; also how many items that were."""
     spans: list[Span] = []
     changed = 0
@@ -256,7 +266,7 @@ def acknowledged(head: Head, claim: str, where: Range) -> tuple[Head, int]:
 
 def extended(head: Head, claim: str, until: int) -> tuple[Head, int]:
     """With the claim's deadline moved on, never back; how many items it still holds."""
-    held = sum(span.count for span in head.rest.spans if span.state == CLAIMED and span.claim == claim)
+    held = sum(span.size for span in head.rest.spans if span.state == CLAIMED and span.claim == claim)
     if not held:
         return head, 0
     spans = [
@@ -351,4 +361,4 @@ def allowance(wanted: int, attempts: int, max_attempts: int | None) -> int:
         return wanted
     if attempts >= max_attempts - 1:
         return 1
-    return max(1, round(wanted ** (1 - attempts / (max_attempts - 1))))
+    return max(1, int(round(wanted ** (1 - attempts / (max_attempts - 1)))))

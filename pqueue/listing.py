@@ -277,5 +277,3 @@ class Listing:
 
     def _pause(self, times: int) -> None:
         self._runtime.sleep(self._runtime.random.uniform(0, _JITTER * times))
-
-

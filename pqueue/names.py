@@ -46,7 +46,7 @@ class Name(NamedTuple):
     queue: str
     writer: str
     number: int
-    count: int
+    count: int  # type: ignore[assignment]  # the field's word; nobody counts within this tuple
     """Its items; 0 where it was born open and grows."""
 
     def __str__(self) -> str:

@@ -50,10 +50,12 @@ def find(store: SegmentStore, *, create: bool, wanted: Mapping[str, Any], runtim
             meta.check(wanted)
             store.recall(meta.store)
             return meta, tail
-    raise StoreError("the queue could not be opened: the store does not answer, or others make and remove it all the time")
+    raise StoreError(
+        "the queue could not be opened: the store does not answer, or others make and remove it all the time"
+    )
 
 
-def _once(
+def _once(  # noqa: C901  # one question after the other, in the order that things are made
     store: SegmentStore, *, create: bool, wanted: Mapping[str, Any], runtime: Runtime
 ) -> tuple[Meta, Document] | None:
     """One round; None: something was made, look again."""
@@ -80,7 +82,9 @@ def _once(
         return None
     if head is None or Head.parse(head.data).rest.gone:
         if meta is not None and head is None and Meta.parse(meta.data).queue == listed.queue:
-            raise NotAQueue("the document `head.default` is missing: restore it from a backup; it is never made anew by itself")
+            raise NotAQueue(
+                "the document `head.default` is missing: restore it from a backup; it is never made anew by itself"
+            )
         if meta is not None:
             store.delete([META])  # of the queue that was removed
         store.swap(HEAD, Head(0, 0, Rest(listed.queue)).dump(), head.version if head else None, sync=True)

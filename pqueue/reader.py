@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
     records: Sequence[bytes]
 
 
-class Damage(Exception):  # noqa: N818  # a finding of the reader's, told to users as CorruptSegment
+class Damage(Exception):  # a finding of the reader's, told to users as CorruptSegment
     """Items of a closed segment that can't be read."""
 
     def __init__(self, where: Range, segment: Name, position: int, raw: bytes, why: str) -> None:

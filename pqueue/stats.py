@@ -66,7 +66,7 @@ def survey(store: SegmentStore, codecs: list[Codec]) -> Stats:
     end = _end(store, view, codecs)
     counts = dict.fromkeys((CLAIMED, BACK, ""), 0)
     for span in head.rest.spans:
-        counts[span.state if span.state in counts else ""] += span.count
+        counts[span.state if span.state in counts else ""] += span.size
     sizes = [blob.size for blob in store.list(SEGMENTS)]
     return Stats(
         queue=meta.queue,

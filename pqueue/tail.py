@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     name: Name
     base: int
     """The offset of its first item."""
-    count: int
+    count: int  # type: ignore[assignment]  # as in Name
     """Its items, or OPEN."""
 
     @property
@@ -54,7 +54,9 @@ def parse_json(data: bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise NotAQueue(f"{what} is there but can't be read ({error}): is this place used by another program?") from error
+        raise NotAQueue(
+            f"{what} is there but can't be read ({error}): is this place used by another program?"
+        ) from error
     if not isinstance(value, dict):
         raise NotAQueue(f"{what} is there but is not a queue's: is this place used by another program?")
     check_needs(value, what)

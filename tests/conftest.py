@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,3 +38,21 @@ def s3_server() -> Iterator[S3Server]:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> places.Place:
     """A fresh place for a queue, on each of the five stores in turn."""
     return places.make(request.param, tmp_path, lambda: request.getfixturevalue("s3_server"))
+
+
+_SHARES: Counter[str] = Counter()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count each suite's seconds, in whichever process they were spent."""
+    _SHARES["/".join(report.nodeid.split("/")[:2])] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print each suite's share of the run's time."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        return
+    total = sum(_SHARES.values()) or 1
+    terminalreporter.section("the suites' shares of the time")
+    for suite, seconds in _SHARES.most_common():
+        terminalreporter.write_line(f"{suite:<24} {seconds:7.1f} s  {seconds / total:5.0%}")

@@ -24,7 +24,7 @@ _TRIES = 8
 new = tuple.__new__  # a NamedTuple's own takes twice as long
 
 
-class _Gone(Exception):  # noqa: N818  # says what happened to a file, and is answered with another
+class _Gone(Exception):  # says what happened to a file, and is answered with another
     """The file lost its name after it was opened."""
 
 

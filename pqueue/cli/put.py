@@ -19,7 +19,7 @@ _LINES = 1000
 _BYTES = 1 << 20
 
 
-class PutFailed(Exception):  # noqa: N818  # carries an error
+class PutFailed(Exception):  # carries an error
     """The text says what was put before `cause`."""
 
     def __init__(self, cause: QueueError | OSError, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(Exception):  # noqa: N818  # not an error, but a wish
+class Stopped(Exception):  # not an error, but a wish
     """The first signal came; the command is to end in good order."""
 
     def __init__(self, signum: int) -> None:

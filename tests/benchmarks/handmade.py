@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import marshal
-import os
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -97,7 +96,7 @@ class Recipe:
     def _index(self) -> None:
         new = self._path / "new"
         new.write_text(f"{self._head} {self._tail}")
-        os.replace(new, self._path / "index")
+        new.replace(self._path / "index")
 
     def close(self) -> None:
         pass

@@ -62,7 +62,9 @@ def _short(rate: float) -> str:
 def run(rows: list[Row], rounds: int, *, as_json: bool = False, out: Callable[[str], object] = print) -> None:
     """Run every row, ours and the peer's in turn, and print it once it is done."""
     if not as_json:
-        out(f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {rounds} interleaved rounds; median (least-most)")
+        out(
+            f"Python {platform.python_version()}, {platform.system()}, {rounds} interleaved rounds; median (least-most)"
+        )
     found = []
     for row in rows:
         row.ours()

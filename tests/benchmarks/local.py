@@ -14,7 +14,10 @@ import pqueue
 from tests.benchmarks.handmade import Recipe, SqliteQueue
 from tests.benchmarks.harness import Row, Run, run, timed
 
-ITEMS: dict[str, Any] = {"text": "x" * 100, "dict": {"id": 12345, "name": "a name", "url": "https://example.org/page", "ok": True}}
+ITEMS: dict[str, Any] = {
+    "text": "x" * 100,
+    "dict": {"id": 12345, "name": "a name", "url": "https://example.org/page", "ok": True},
+}
 
 Make = Callable[[Path], Any]
 
@@ -124,8 +127,20 @@ def rows(folder: Path, name: str, scale: float) -> list[Row]:
     found = [
         Row("put, written", bench.put(written, one), bench.put(sqlite, one), by_hand, 3.0),
         Row("get, written", bench.get(written, one), bench.get(sqlite, one), by_hand, 4.0),
-        Row("put_many of 1000, written", bench.put_many(written, many, 1000), bench.put_many(sqlite, many, 1000), by_hand, 3.0),
-        Row("get_many of 1000, written", bench.get_many(written, many, 1000), bench.get_many(sqlite, many, 1000), by_hand, 8.0),
+        Row(
+            "put_many of 1000, written",
+            bench.put_many(written, many, 1000),
+            bench.put_many(sqlite, many, 1000),
+            by_hand,
+            3.0,
+        ),
+        Row(
+            "get_many of 1000, written",
+            bench.get_many(written, many, 1000),
+            bench.get_many(sqlite, many, 1000),
+            by_hand,
+            8.0,
+        ),
         Row("put, buffered", bench.put(buffered, many), bench.put(Recipe, many), "the recipe", 0.75),
         Row("get, buffered", bench.get(buffered, many), bench.get(Recipe, many), "the recipe", 0.75),
     ]

@@ -57,8 +57,12 @@ def main() -> int:
     even = total / given.producers
     rate = total / given.seconds
     fair = min(commits) >= even / 2
-    print(f"{given.producers} producers for {given.seconds:g} s, {given.batch} items a commit, behind 25 ms to writes and 15 ms to reads")
-    print(f"commits of each: {commits}; even share {even:.1f}; least {min(commits) / even:.0%} of it (goal 50 %): {mark(fair)}")
+    print(
+        f"{given.producers} producers for {given.seconds:g} s, {given.batch} items a commit, 25 ms a write, 15 ms a read"
+    )
+    print(
+        f"commits of each: {commits}; even share {even:.1f}; least {min(commits) / even:.0%} of it (goal 50 %): {mark(fair)}"
+    )
     print(f"commits a second: {rate:.1f} (goal {given.goal:g}): {mark(rate >= given.goal)}")
     print(f"a commit takes {statistics.median(took):.3f} s (median), {took[int(0.99 * len(took))]:.3f} s (p99)")
     print(f"requests a commit: { {kind: round(count / total, 2) for kind, count in sorted(counts.items())} }")

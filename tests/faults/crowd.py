@@ -12,7 +12,6 @@ from array import array
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pqueue
 from tests.support.children import Child
 from tests.support.places import Place
 from tests.support.scene import scene

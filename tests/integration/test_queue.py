@@ -387,7 +387,7 @@ def test_an_opener_that_wants_another_queue_than_was_made_is_refused(place, othe
     place.open(durability="written").close()
     with pytest.raises(pqueue.SettingsError, match=next(iter(other))):
         place.open(**other)
-    place.open(**{}).close()
+    place.open().close()
 
 
 def test_codecs_are_recorded_and_used_by_every_opener(place):

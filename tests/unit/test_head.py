@@ -1,5 +1,7 @@
 """The head's transitions, against one state an item kept in a plain dict."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ def test_every_item_is_in_exactly_one_state_whatever_happens(steps):
         if kind == "claim next":
             stop = min(ITEMS, head.offset + what)
             if stop > head.offset:
-                model |= {o: (CLAIMED, claim, 1) for o in range(head.offset, stop)}
+                model |= dict.fromkeys(range(head.offset, stop), (CLAIMED, claim, 1))
                 head = h.claimed(head, Range(0, head.offset, stop), claim, "", until)
         elif kind == "take":
             stop = min(ITEMS, head.offset + what)
@@ -90,7 +92,7 @@ def test_every_item_is_in_exactly_one_state_whatever_happens(steps):
             assert count == len(mine), "told what the claim still held"
         assert states(head) == model
         spans = head.rest.spans
-        assert all(a.stop <= b.start for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a.stop <= b.start for a, b in pairwise(spans))
         assert Head.parse(head.dump()) == head
         assert head.lowest[1] == min([o for o, s in model.items() if s != "done"], default=head.offset)
         claimed = sum(1 for s in model.values() if s[0] in (CLAIMED, DYING))
