@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pqueue.combine import Combiner, Job
-from pqueue.errors import Landed, PutUncertain, QueueError, TooLarge
+from pqueue.errors import Landed, PutUncertain, QueueError, StoreError, TooLarge
 from pqueue.frames import MAX_RECORDS
 from pqueue.grow import Growing
 from pqueue.listing import Listing
@@ -82,7 +82,12 @@ class Log:
 
     def mend(self) -> None:
         """Close an open segment that is damaged in the middle, so that what is behind the damage is delivered."""
-        self._combiner.run(())
+        try:
+            self._combiner.run(())
+        except Landed as landed:
+            raise landed.__cause__ or landed from None
+        except PutUncertain as error:
+            raise StoreError("an open segment that is damaged could not be closed yet: try again") from error
 
     def flush(self) -> None:
         """Put what is buffered.

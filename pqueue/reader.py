@@ -252,8 +252,9 @@ class Reader:
         # A torn end, or a write under way, has nothing behind it.
         if self._torn == (entry.name, len(data)) or scanner.shape.beyond(data, scanner.count) == scanner.count:
             return False
-        self._torn = (entry.name, len(data))
-        self._mend()
+        if not scanner.shape.decode(data, scanner.at, scanner.count).frames:  # else it is whole by now
+            self._mend()
+            self._torn = (entry.name, len(data))
         return True
 
     def end(self) -> int:
