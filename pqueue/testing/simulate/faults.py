@@ -51,9 +51,10 @@ PROFILES = (
 _READS = frozenset(
     ("lost request", "dies before", "slow before", "slow after", "clock jumps", "freezes before", "interrupted before")
 )
-_DELETES = _READS | {"lost answer", "late", "dies after", "interrupted unheard"}
-_WRITES = _DELETES | {"again", "full", "refused"}
-_SWAPS = _DELETES | {"late", "resent", "interrupted after", "full"}
+_CHANGES = _READS | {"lost answer", "late", "dies after", "interrupted unheard"}
+_DELETES = _CHANGES | {"dies inside"}
+_WRITES = _CHANGES | {"again", "full", "refused"}
+_SWAPS = _CHANGES | {"late", "resent", "interrupted after", "full"}
 _APPENDS = (_SWAPS - {"resent"}) | {"torn", "dies inside", "write under way", "sync fails", "interrupted inside"}
 
 _FITS = {

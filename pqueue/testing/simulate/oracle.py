@@ -96,6 +96,7 @@ class Oracle:
         self.evictions: set[str] = set()
         self.stolen: list[tuple[int, str, str]] = []
         """Claims that were taken away before their time: offset, claim, by whom."""
+        self._gone: set[str] = set()
         self._tick = 0
         self.dead: set[str] = set()
 
@@ -149,6 +150,7 @@ class Oracle:
     def written(self, name: str, data: bytearray) -> bytearray:
         """A blob was written."""
         if name.startswith("seg/"):
+            self._gone.discard(name)
             known = self.archive.get(name, data)
             if known[: len(data)] != data:
                 self.violate(f"1: two contents under one name: {name}")
@@ -159,6 +161,24 @@ class Oracle:
             if seen != data and name.startswith("log/"):
                 self.violate(f"8: two contents under one name: {name}")
         return data
+
+    def deleted(self, name: str) -> None:
+        """A blob is deleted (rule 11)."""
+        kind, _, number = name.partition("/")
+        if kind == "seg":
+            self._gone.add(name)
+            for entry in self.log:
+                if entry.name == name:
+                    self._freed(name, entry)
+        elif kind == "log":
+            for entry in self.log[int(number) * PAGE : (int(number) + 1) * PAGE]:
+                self._freed(name, entry)
+
+    def _freed(self, name: str, entry: Listed) -> None:
+        if entry.items == -1:
+            self.violate(f"11: {name} is deleted, and the tail does not list it as closed")
+        elif any(offset not in self.acked for offset in range(entry.base, entry.base + entry.items)):
+            self.violate(f"11: {name} is deleted, and not everything in {entry} is acknowledged")
 
     def evicted(self, name: str) -> None:
         """Bytes of this segment are about to be lost by the kernel."""
@@ -204,7 +224,7 @@ class Oracle:
         last = self.log[-1] if self.log else None
         if any(one.name == entry.name for one in self.log):
             self.violate(f"3: a segment was listed twice: {entry.name}")
-        if entry.name not in self.archive:
+        if entry.name not in self.archive or entry.name in self._gone:
             self.violate(f"2: listed and not there: {entry.name}")
         if last is not None and (last.items == -1 or entry.base != last.base + last.items):
             self.violate(f"I3: segment {ordinal} does not begin where the one before it ends: {last}, {entry}")

@@ -71,7 +71,7 @@ def _removal(rule: str, what: str, scenario: str) -> Callable[[Patches], Patches
     return note
 
 
-class _Again(Exception):  # noqa: N818  # control flow of a removal
+class _Again(Exception):  # control flow of a removal
     """A put is to be sent once more, under another name."""
 
 

@@ -439,3 +439,115 @@ def _an_append_is_interrupted_inside(s: Stage) -> None:
     s.begin(a, "put")
     s.wrong(a, "append", "interrupted inside")
     s.finish(a)
+
+
+# -- what the seeds have found, once each -----------------------------------------------------------------------------
+
+
+@_scenario("memory")
+def _a_queue_is_looked_for_while_another_makes_it(s: Stage) -> None:
+    a = s.opening("A")
+    for _ in range(2):
+        s.wrong(a, "load", "")
+    s.client("B")
+    s.finish(a)
+
+
+@_scenario("appending", answers=True, segment_items=1)
+def _a_writer_rolls_after_five_silent_minutes(s: Stage) -> None:
+    a = s.client("A")
+    s.do(a, "put")
+    s.wait(400)
+    s.do(a, "put")
+
+
+@_scenario("appending", answers=True)
+def _ctrl_c_meets_the_seal_of_a_roll_that_others_wait_for(s: Stage) -> None:
+    a = s.client("A")
+    s.do(a, "put")
+    s.begin(a, "put")
+    s.until(a, "append")
+    for _ in range(2):
+        s.begin(a, "put")
+    s.go(a)
+    s.wrong(a, "append", "interrupted after")  # the seal's
+    s.finish(a)
+
+
+@_scenario("memory")
+def _ctrl_c_meets_the_deletion_of_what_was_consumed(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    s.do(a, "put")
+    s.do(a, "put")
+    s.begin(c, "get")
+    s.wrong(c, "delete", "interrupted before")
+    s.finish(c)
+
+
+@_scenario("memory")
+def _ctrl_c_meets_one_whose_request_another_carries(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    for _ in range(4):
+        s.do(a, "put")
+    s.begin(c, "get")
+    s.until(c, "swap", "head")
+    s.begin(c, "get")
+    carried = s.begin(c, "get")
+    s.go(c)
+    s.until(c, "swap", "head")
+    s.world.interrupt(carried)
+    s.go(c)
+    s.finish(c)
+
+
+@_scenario("memory", lease=2.0)
+def _a_lot_is_renewed_when_its_claim_was_lost(s: Stage) -> None:
+    a, c, d = s.client("A"), s.client("C0", linger=0.3), s.client("C1")
+    s.do(a, "put", 3)
+    s.do(c, "get")
+    s.wait(1)
+    s.until(c, "swap", "head")  # the keeper's: acknowledges one, renews two
+    s.wait(5)
+    s.do(d, "get")
+    s.go(c)
+    s.until(c, "load", "head")
+    s.go(c)
+    s.do(c, "get")
+
+
+@_scenario("memory")
+def _an_acknowledgement_without_an_answer_is_asked_for_again(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    s.do(a, "put")
+    s.begin(c, "lend")
+    s.wrong(c, "swap", "", "head")
+    s.wrong(c, "swap", "lost answer", "head")
+    for _ in range(4):
+        s.wrong(c, "load", "lost request", "head")
+    s.finish(c)
+
+
+@_scenario("memory")
+def _what_was_taken_unheard_is_more_than_the_next_call_wants(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    for _ in range(3):
+        s.do(a, "put")
+    s.begin(c, "get", 3)
+    s.wrong(c, "swap", "lost answer", "head")
+    for _ in range(4):
+        s.wrong(c, "load", "lost request", "head")
+    s.finish(c)
+    s.do(c, "get")
+
+
+@_scenario("memory")
+def _a_put_is_on_its_way_when_its_queue_is_removed(s: Stage) -> None:
+    a = s.client("A")
+    s.begin(a, "put")
+    s.until(a, "swap", "tail")
+    s.wait(1)
+    s.remove()
+    s.client("B")
+    s.go(a)
+    s.finish(a)
+    s.kill(a)

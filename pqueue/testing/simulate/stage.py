@@ -54,12 +54,17 @@ class Stage:
 
     # -- clients ------------------------------------------------------------------------------------------------------
 
-    def client(self, name: str, *, blind: Iterable[str] = ()) -> Client:
+    def client(self, name: str, *, blind: Iterable[str] = (), linger: float = 0.0) -> Client:
         """A client that has the queue open."""
-        made = self.run.client(name)
+        made = self.opening(name, blind=blind, linger=linger)
+        self.finish(made)
+        return made
+
+    def opening(self, name: str, *, blind: Iterable[str] = (), linger: float = 0.0) -> Client:
+        """A client that is about to open the queue."""
+        made = self.run.client(name, linger=linger)
         made.blind.update(blind)
         self.world.spawn(made, name, made.open, user=True)
-        self.finish(made)
         return made
 
     def fork(self, parent: Client, name: str) -> Client:

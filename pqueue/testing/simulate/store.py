@@ -148,6 +148,11 @@ class SimStore(SegmentStore, Appends, Owners):
         if kind == "refused":
             world.note(op, name, told)
             raise StoreRefused("no")
+        if kind == "dies inside":  # a deletion: not atomic
+            world.note(op, name, told)
+            self._remove(name.split()[::2])
+            self._client.dead = True
+            raise Died
         if kind == "dies before":
             world.note(op, name, told)
             self._client.dead = True
@@ -232,14 +237,18 @@ class SimStore(SegmentStore, Appends, Owners):
         return iter(self._do("list", prefix, effect))
 
     def delete(self, names: Iterable[str]) -> None:  # noqa: D102
-        gone = [*names]
+        every = [*names]
 
         def effect() -> None:
-            for name in gone:
-                self._place.blobs.pop(name, None)
-                self._place.documents.pop(name, None)
+            self._remove(every)
 
-        self._do("delete", " ".join(gone), effect)
+        self._do("delete", " ".join(every), effect)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._place.oracle.deleted(name)
+            self._place.blobs.pop(name, None)
+            self._place.documents.pop(name, None)
 
     def _blob(self, name: str) -> bytearray:
         try:

@@ -23,7 +23,7 @@ class Interrupt(KeyboardInterrupt):
     """Ctrl-C, as the simulator throws it."""
 
 
-class Stuck(Exception):  # noqa: N818  # a finding, told as a violation
+class Stuck(Exception):  # a finding, told as a violation
     """Nobody can move, or everybody moves for ever."""
 
 
