@@ -235,6 +235,7 @@ class Consumer:
                 self._owe(request, landed.result)
             raise landed.__cause__ or landed from None
         if outcome.error is not None:
+            self._owe(request, outcome)
             raise outcome.error
         return outcome
 
