@@ -17,6 +17,7 @@ from pqueue.errors import (
     TooLarge,
 )
 from pqueue.head import Range
+from pqueue.lending import Lending
 from pqueue.queue import Queue
 from pqueue.testing.simulate.oracle import BUFFERED, OK, PLAIN, UNKNOWN, Oracle, Put, Take
 from pqueue.testing.simulate.runtime import SimRuntime
@@ -220,7 +221,7 @@ class Client:
     def do_get(self, _: str, op: Op) -> None:
         """Get up to so many items, if there are any."""
         self.gets = True
-        self.get(op.n)
+        self.get(op.n, op.seconds)
 
     def do_drain(self, _: str, op: Op) -> None:
         """Get until nothing is there, and then once more."""
@@ -234,15 +235,16 @@ class Client:
                     return
         self.oracle.violate(f"I6: {self.name} never finds the queue empty")
 
-    def get(self, count: int) -> bool:
-        """Get up to so many items; whether the queue was not known to be empty."""
+    def get(self, count: int, seconds: float = 0.0) -> bool:
+        """Get up to so many items, waiting so long for the first; whether the queue was not known to be empty."""
         queue = self.open()
         how = "ahead" if queue._ahead is not None else "take"  # noqa: SLF001  # what it promises depends on that
         take = Take(self.name, count)
         if how == "take":
             self.oracle.takes.append(take)
         try:
-            items = [queue.get(block=False)] if count == 1 else queue.get_many(count, block=False)
+            block, timeout = bool(seconds), seconds or None
+            items = [queue.get(block, timeout)] if count == 1 else queue.get_many(count, block, timeout)
         except Empty:
             take.outcome = OK
             return False
@@ -267,6 +269,42 @@ class Client:
             self.world.note("handed", item, how)
             self.oracle.hand(item, self.name, how, self.now_ms())
         return True
+
+    def do_loop(self, _: str, op: Op) -> None:
+        """Borrow items for a loop that says what is done."""
+        self.gets = True
+        queue = self.open()
+        try:
+            lending = queue.lending()
+        except (StoreError, PutUncertain, Interrupt) as error:
+            if not isinstance(error, StoreError):
+                self.oracle.flushed(self.name, UNKNOWN)
+            return
+        for _round in range(3):
+            try:
+                self._round(lending, op)
+            except (SerializationError, StoreError, Interrupt):
+                continue
+            except CorruptSegment as error:
+                if not self.oracle.evictions:
+                    self._unexpected("loop", error)
+        for _try in range(3):
+            try:
+                lending.close()
+            except (StoreError, Interrupt):
+                continue
+            return
+
+    def _round(self, lending: Lending, op: Op) -> None:
+        for item in lending.take(op.n):
+            if not lending.current():
+                lending.drop()
+                return
+            self.world.note("handed", item, "for a loop")
+            self.oracle.hand(item, self.name, "ahead", self.now_ms())
+            if op.seconds:
+                self.runtime_sleep(op.seconds)
+            lending.done(1)
 
     def do_lend(self, thread: str, op: Op) -> None:
         """Have items lent, and answer for each as the choices say."""

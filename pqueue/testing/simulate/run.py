@@ -105,8 +105,10 @@ def _consumer(rng: random.Random, lends: bool) -> tuple[Op, ...]:
         elif lends and draw < 0.8:
             choices = tuple(rng.choice((0, 0, 0, 1, 2, 3, 4, 5)) for _ in range(3))
             ops.append(Op("lend", rng.randint(1, 4), choices, rng.choice((0.0, 0.0, 0.5, 3.0))))
+        elif lends and draw < 0.9:
+            ops.append(Op("loop", rng.randint(1, 4), (), rng.choice((0.0, 0.0, 0.4, 1.5))))
         else:
-            ops.append(Op("get", rng.randint(1, 4)))
+            ops.append(Op("get", rng.randint(1, 4), (), rng.choice((0.0, 0.0, 0.0, 0.5))))
     return tuple(ops)
 
 

@@ -455,9 +455,11 @@ def _a_queue_is_looked_for_while_another_makes_it(s: Stage) -> None:
 
 @_scenario("appending", answers=True, segment_items=1)
 def _a_writer_rolls_after_five_silent_minutes(s: Stage) -> None:
-    a = s.client("A")
+    a, b = s.client("A"), s.client("B")
     s.do(a, "put")
-    s.wait(400)
+    s.wait(200)
+    s.do(b, "put")
+    s.wait(200)
     s.do(a, "put")
 
 
