@@ -83,6 +83,7 @@ class Listing:
         self._open: list[_Upload] = []
         self._look = False
         self._swaps = 0
+        self._idle = 0
         self._swap_seconds = 0.025
         self._heard = self._runtime.monotonic()
 
@@ -231,11 +232,19 @@ class Listing:
         state = self._view.state
         base = state.tail
         page = base.cut()
+        if page is not None:
+            base = page[2]
+        new = base.listing(self._candidates(found), state.now.boot, state.now.ms)
+        if new.next == base.next:
+            # An upload before it is still on its way: a swap would list nothing, and only make others lose theirs.
+            self._look = True
+            self._idle += 1
+            self._pause(1 << min(6, self._idle))
+            return
+        self._idle = 0
         try:
             if page is not None:
                 self._store.write(page[0], page[1])  # before the swap that drops its entries (rule 8)
-                base = page[2]
-            new = base.listing(self._candidates(found), state.now.boot, state.now.ms)
             began = self._runtime.monotonic()
             document = self._ask(new, state)
         except Landed as landed:
