@@ -453,6 +453,20 @@ def _a_queue_is_looked_for_while_another_makes_it(s: Stage) -> None:
     s.finish(a)
 
 
+@_scenario("memory")
+def _an_upload_waits_for_one_that_is_stuck(s: Stage) -> None:
+    a = s.client("A")
+    s.begin(a, "put")
+    s.until(a, "write", "seg/")
+    stuck = s.hold(a)
+    s.begin(a, "put")
+    s.wait(60)
+    s.finish(a)
+    s.release(a, stuck)
+    s.go(a)
+    s.finish(a)
+
+
 @_scenario("appending", answers=True, segment_items=1)
 def _a_writer_rolls_after_five_silent_minutes(s: Stage) -> None:
     a, b = s.client("A"), s.client("B")
