@@ -138,7 +138,7 @@ class Consumer:
     def forget(self) -> None:
         """In a forked child: a new client with nothing of the parent's (rule 31)."""
         self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead, orphaned=self._owe)
-        self._reader = Reader(self._store, self._view, self._parts.codecs, self._mend)
+        self._reader = Reader(self._store, self._view, self._parts.codecs, self._runtime, self._mend)
         self._head: Head | None = None
         self._version: Version = 0
         self._now = StoreTime("", 0)
@@ -432,6 +432,7 @@ class Consumer:
         # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
         limit = self._parts.meta.max_attempts
         spans = list(transitions.ready(head, now_ms))[:64]
+        self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
         for place in (*((span.ordinal, span.start, span) for span in spans), (head.ordinal, head.offset, None)):
             ordinal, offset, span = place
             while wanted:
