@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import subprocess
+from contextlib import contextmanager
 
 import pytest
 
@@ -29,16 +30,15 @@ def other(store, settings):
     return LocalBackend.open(settings, create=True)
 
 
-@pytest.fixture
-def limit():
-    """Sets how large a file this process may make."""
+@contextmanager
+def limit(size):
+    """Let this process make no larger file; only where it writes none but the test's own."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def set_limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-
-    yield set_limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def fails(monkeypatch, name, *errors):
@@ -58,28 +58,28 @@ def fails(monkeypatch, name, *errors):
 # -- appends
 
 
-def test_a_short_append_is_cut_back(store, other, limit):
+def test_a_short_append_is_cut_back(store, other):
     """Rule 22: the disk took a part; nothing was written, and the segment stays open."""
     store.write("seg/a", b"head")
-    limit(50)
-    with pytest.raises(StoreFull, match="free some room"):
-        store.appends.append("seg/a", 4, bytes(100), sync=False, seal=SEAL)
-    assert other.read("seg/a") == b"head"
-    store.appends.append("seg/a", 4, bytes(40), sync=False, seal=SEAL)
-    with pytest.raises(StoreFull):
-        other.appends.append("seg/a", 44, bytes(7), sync=True, seal=SEAL)
-    other.appends.append("seg/a", 44, bytes(6), sync=True, seal=SEAL)
-    with pytest.raises(StoreFull):
-        other.appends.append("seg/a", 50, b"x", sync=False, seal=SEAL)
-    assert other.appends.settle("seg/a") == 50
+    with limit(50):
+        with pytest.raises(StoreFull, match="free some room"):
+            store.appends.append("seg/a", 4, bytes(100), sync=False, seal=SEAL)
+        assert other.read("seg/a") == b"head"
+        store.appends.append("seg/a", 4, bytes(40), sync=False, seal=SEAL)
+        with pytest.raises(StoreFull):
+            other.appends.append("seg/a", 44, bytes(7), sync=True, seal=SEAL)
+        other.appends.append("seg/a", 44, bytes(6), sync=True, seal=SEAL)
+        with pytest.raises(StoreFull):
+            other.appends.append("seg/a", 50, b"x", sync=False, seal=SEAL)
+        assert other.appends.settle("seg/a") == 50
 
 
-def test_what_is_as_large_as_may_be_is_deleted(store, limit):
+def test_what_is_as_large_as_may_be_is_deleted(store):
     store.write("seg/a", bytes(50))
-    limit(50)
-    store.delete(["seg/a"])
-    with pytest.raises(BlobMissing):
-        store.read("seg/a")
+    with limit(50):
+        store.delete(["seg/a"])
+        with pytest.raises(BlobMissing):
+            store.read("seg/a")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -153,7 +153,7 @@ def test_a_failed_sync_seals(store, other, monkeypatch):
     assert other.read("seg/a") == b"headframe" + SEAL
 
 
-def test_where_no_seal_fits_a_torn_byte_bars_the_segment(store, other, limit, monkeypatch):
+def test_where_no_seal_fits_a_torn_byte_bars_the_segment(store, other, monkeypatch):
     store.write("seg/a", b"head")
     fails(monkeypatch, "fdatasync", errno.EIO)
     fails(monkeypatch, "write", None, errno.ENOSPC)
@@ -242,23 +242,22 @@ def test_a_loader_whose_sync_fails_raises(store, other, monkeypatch):
     assert other.load("tail").data == b"two"
 
 
-def test_a_swap_that_does_not_fit_replaces_nothing(store, other, settings, limit):
+def test_a_swap_that_does_not_fit_replaces_nothing(store, other, settings):
     """A large document on a full disk: the old one stays, and small ones go on."""
     document = store.swap("tail", b"one", None, sync=False)
     document = store.swap("tail", b"two", document.version, sync=False)
-    limit(2 * slots.STEP + 100)
-    seen = set()
-    for _ in range(4):
-        try:
-            document = store.swap("tail", b"x" * 200, document.version, sync=False)
-        except StoreFull:
-            seen.add("full")
-        assert store.load("tail", document.version) is SAME
-        assert other.load("tail")[:2] == document[:2]
-        document = store.swap("tail", b"y" * 60, document.version, sync=False)
-        assert other.load("tail")[:2] == document[:2]
+    with limit(2 * slots.STEP + 100):
+        seen = set()
+        for _ in range(4):
+            try:
+                document = store.swap("tail", b"x" * 200, document.version, sync=False)
+            except StoreFull:
+                seen.add("full")
+            assert store.load("tail", document.version) is SAME
+            assert other.load("tail")[:2] == document[:2]
+            document = store.swap("tail", b"y" * 60, document.version, sync=False)
+            assert other.load("tail")[:2] == document[:2]
     assert seen == {"full"}
-    limit(resource.RLIM_INFINITY)
     assert other.swap("tail", b"z" * 200, document.version, sync=False).data == b"z" * 200
 
 
@@ -277,12 +276,11 @@ def test_a_short_slot_replaces_nothing(store, other, monkeypatch):
     assert store.load("tail", document.version)[:2] == again[:2]
 
 
-def test_a_document_that_does_not_fit_is_not_made(store, limit):
-    limit(slots.STEP)
-    with pytest.raises(StoreFull):
-        store.swap("tail", b"one", None, sync=False)
-    assert store.load("tail") is None
-    limit(resource.RLIM_INFINITY)
+def test_a_document_that_does_not_fit_is_not_made(store):
+    with limit(slots.STEP):
+        with pytest.raises(StoreFull):
+            store.swap("tail", b"one", None, sync=False)
+        assert store.load("tail") is None
     store.swap("tail", b"one", None, sync=False)
 
 
@@ -297,12 +295,12 @@ def test_where_nothing_can_be_allocated_zeros_are_written(store, settings, monke
 # -- blobs
 
 
-def test_a_write_that_does_not_fit_leaves_nothing(store, settings, limit):
-    limit(1000)
-    with pytest.raises(StoreFull):
-        store.write("seg/a", bytes(1001))
-    with pytest.raises(StoreFull):
-        store.swap("queue.json", bytes(1001), None, sync=True)
+def test_a_write_that_does_not_fit_leaves_nothing(store, settings):
+    with limit(1000):
+        with pytest.raises(StoreFull):
+            store.write("seg/a", bytes(1001))
+        with pytest.raises(StoreFull):
+            store.swap("queue.json", bytes(1001), None, sync=True)
     assert list(store.list("")) == []
     assert store.load("queue.json") is None
     assert list((settings.path / ".tmp").iterdir()) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import pqueue_local
 from pqueue.abc import SAME
 from pqueue.errors import Landed, SyncFailed
 from pqueue_local import LocalBackend, LocalSettings
@@ -217,7 +218,7 @@ def test_an_interrupted_append_whose_sync_then_fails_is_sealed(store, other, mon
 @pytest.mark.parametrize("sync", [False, True])
 def test_signals_at_random_instants(store, other, sync):
     """A real signal's handler raises somewhere inside: what was told is what stands, some thousand times."""
-    inside = str(Path(__file__).parents[2] / "backends" / "pqueue_local")
+    inside = str(Path(pqueue_local.__file__).parent)
     raised = 0
     ready = False
 
