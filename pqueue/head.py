@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, NamedTuple
 
 from pqueue.abc import StoreTime
@@ -58,6 +59,7 @@ class Span(NamedTuple):
         return self.stop - self.start
 
 
+_VARYING = ("back", "claims", "dying")
 _OWN = frozenset(("back", "boot", "claims", "clients", "damaged", "dying", "format", "gone", "queue", "swept"))
 
 
@@ -85,33 +87,59 @@ class Rest:
         claimed = sum(span.size for span in self.spans if span.state != BACK)
         return claimed, sum(span.size for span in self.spans) - claimed
 
+    def having(self, spans: tuple[Span, ...]) -> Rest:
+        """With other spans: what `replace` makes, in a tenth of its time."""
+        made = object.__new__(Rest)
+        fields = made.__dict__
+        fields.update(self.__dict__)
+        fields["spans"] = spans
+        fields.pop("counts", None)
+        fields.pop("json", None)
+        return made
+
     @cached_property
-    def json(self) -> bytes:
-        """The JSON half of the document."""
-        claims: dict[str, list[Any]] = {}
-        back = []
-        dying = []
-        for ordinal, start, stop, attempts, state, until, claim, owner, wall, reason, error in self.spans:
-            if state == CLAIMED:
-                claims.setdefault(claim, [owner, until, []])[2].append([ordinal, start, stop, attempts])
-            elif state == BACK:
-                back.append([ordinal, start, stop, attempts, until, wall])
-            else:
-                dying.append([ordinal, start, stop, attempts, until, claim, reason, error])
-        value = {
+    def _frame(self) -> Sequence[str]:
+        """The JSON around the three keys that the commonest transitions change."""
+        fixed = {
             **self.rest,
-            "back": back,
             "boot": self.boot,
-            "claims": claims,
             "clients": self.clients.dump(),
             "damaged": list(self.damaged),
-            "dying": dying,
             "format": 1,
             "gone": self.gone,
             "queue": self.queue,
             "swept": self.swept,
         }
-        return canonical(value)
+        parts = ["{"]
+        for key in sorted({*fixed, *_VARYING}):
+            parts[-1] += f"{'' if parts == ['{'] else ','}{quoted(key)}:"
+            if key in _VARYING:
+                parts.append("")
+            else:
+                parts[-1] += canonical(fixed[key]).decode()
+        parts[-1] += "}"
+        return parts
+
+    @cached_property
+    def json(self) -> bytes:
+        """The JSON half of the document, canonical."""
+        claims: dict[str, tuple[str, int, list[str]]] = {}
+        back = []
+        dying = []
+        for ordinal, start, stop, attempts, state, until, claim, owner, wall, reason, error in self.spans:
+            if state == CLAIMED:
+                claims.setdefault(claim, (owner, until, []))[2].append(f"[{ordinal},{start},{stop},{attempts}]")
+            elif state == BACK:
+                back.append(f"[{ordinal},{start},{stop},{attempts},{until},{wall}]")
+            else:
+                dying.append([ordinal, start, stop, attempts, until, claim, reason, error])
+        lent = [
+            f"{quoted(claim)}:[{quoted(owner)},{until},[{','.join(ranges)}]]"
+            for claim, (owner, until, ranges) in (sorted(claims.items()) if len(claims) > 1 else claims.items())
+        ]
+        first, second, third, last = self._frame
+        ends = canonical(dying).decode() if dying else "[]"
+        return f"{first}[{','.join(back)}]{second}{{{','.join(lent)}}}{third}{ends}{last}".encode()
 
 
 class Head(NamedTuple):
@@ -198,7 +226,7 @@ def _with(head: Head, spans: Sequence[Span]) -> Head:
                 merged[-1] = last._replace(stop=span.stop, wall=max(last.wall, span.wall))
                 continue
         merged.append(span)
-    return head._replace(rest=replace(head.rest, spans=tuple(merged)))
+    return Head(head.ordinal, head.offset, head.rest.having(tuple(merged)))
 
 
 def _edit(
@@ -243,20 +271,39 @@ def rebooted(head: Head, now: StoreTime, wall_ms: int) -> Head:
 
 
 def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None) -> Head:
-    """With claims given back whose deadline has passed, or whose owner is known to be dead (rule 16)."""
+    """With claims given back whose deadline has passed, or whose owner is known to be dead (rule 16).
+
+    Each owner is asked for once: that is a call of the system.
+    """
+
+    owners = {span.owner for span in head.rest.spans if span.state == CLAIMED and span.owner} if alive else ()
+    dead = {owner for owner in owners if alive is not None and not alive(owner)}
 
     def lost(span: Span) -> bool:
-        return span.state == CLAIMED and (
-            now_ms > span.until or bool(span.owner and alive is not None and not alive(span.owner))
-        )
+        return span.state == CLAIMED and (now_ms > span.until or span.owner in dead)
 
-    if not any(lost(span) for span in head.rest.spans):
+    if not any(map(lost, head.rest.spans)):
         return head
     return _with(head, [_back(span, 0, 0) if lost(span) else span for span in head.rest.spans])
 
 
 def _back(span: Span, until: int, wall: int) -> Span:
     return Span(span.ordinal, span.start, span.stop, span.attempts, BACK, until, wall=wall)
+
+
+def without(spans: tuple[Span, ...], claim: str, where: Range, now_ms: int) -> tuple[Span, ...] | None:
+    """What `acknowledged` makes where the range is one claim's that holds; None where it is more than that."""
+    for index, span in enumerate(spans):
+        if span.stop > where.start:
+            if span.claim != claim or span.state != CLAIMED or span.until < now_ms:
+                return None
+            _, start, stop = where
+            if start < span.start or stop > span.stop:
+                return None
+            before = (span._replace(stop=start),) if start > span.start else ()
+            behind = (span._replace(start=stop),) if stop < span.stop else ()
+            return (*spans[:index], *before, *behind, *spans[index + 1 :])
+    return None
 
 
 def acknowledged(head: Head, claim: str, where: Range) -> tuple[Head, int]:
@@ -332,6 +379,15 @@ def dying(head: Head, claim: str, where: Range, until: int, reason: str, error: 
     return _edit(head, where, change, lambda span: span.state == CLAIMED and span.claim == claim)
 
 
+def condemned(head: Head, where: Range, claim: str, until: int, reason: str, error: str) -> tuple[Head, int]:
+    """With what was given back of a range marked as on its way to the dead letters, its attempts being used up."""
+
+    def change(span: Span) -> Span:
+        return span._replace(state=DYING, until=until, claim=claim, owner="", wall=0, reason=reason, error=error)
+
+    return _edit(head, where, change, lambda span: span.state == BACK)
+
+
 def overdue(head: Head, now_ms: int) -> Iterator[Span]:
     """Dying marks whose burier is late: whoever finds one does the rest again (rule 17)."""
     return (span for span in head.rest.spans if span.state == DYING and now_ms > span.until)
@@ -357,7 +413,7 @@ def allowance(wanted: int, attempts: int, max_attempts: int | None) -> int:
 
     n^(1 - attempts / (max_attempts - 1)): 1000, 32, 1 for three attempts; so a poisonous item buries itself alone.
     """
-    if max_attempts is None or attempts == 0:
+    if max_attempts is None:
         return wanted
     if attempts >= max_attempts - 1:
         return 1
