@@ -26,9 +26,10 @@ from pqueue.errors import (
     SyncFailed,
 )
 from pqueue.head import Head, Range, Span
-from pqueue.names import HEAD, PAGE, canonical, dead_name, draw_id, page_name
+from pqueue.names import HEAD, canonical, dead_name, draw_id
 from pqueue.parts import Parts
 from pqueue.reader import AHEAD, Damage, Reader
+from pqueue.sweep import Sweeper
 from pqueue.tail import OPEN
 
 log = logging.getLogger("pqueue")
@@ -38,9 +39,6 @@ MAX_RANGES = 10_000
 
 _TRIES = 4
 """Of an unanswered swap, beside those of the store's own library."""
-
-_PAGES_EVERY = 64
-"""Segments between two looks for pages to delete."""
 
 _DEAR = 0.001
 """Seconds above which a swap is worth a pause for the sake of other consumers (H2)."""
@@ -156,7 +154,7 @@ class Consumer:
         self._again: list[Answer] = []
         self._told: dict[Answer, int] = {}
         self._owner = ""
-        self._swept = -1
+        self._sweeper = Sweeper(self._parts)
         self._swap_seconds = 0.0
         self._pause_until = 0.0
 
@@ -381,7 +379,7 @@ class Consumer:
                     pause = self._swap_seconds * self._runtime.random.uniform(0.5, 1.5)
                     self._pause_until = self._runtime.monotonic() + pause
                 try:
-                    self._sweep(head, new)
+                    self._sweeper.after(head, new, aside=self._swap_seconds > _DEAR)
                 except BaseException as interrupt:
                     raise Landed(outcomes) from interrupt
                 return outcomes
@@ -535,8 +533,8 @@ class Consumer:
             raise QueueGone("the queue was removed while it was open")
         self._head, self._version, self._now = head, document.version, document.now
         self._asked, self._heard = asked, self._runtime.monotonic()
-        if self._swept < 0:
-            self._swept = rest.swept
+        if self._sweeper.swept < 0:
+            self._sweeper.swept = rest.swept
         return head
 
     def _numbered_head(self, new: Head) -> Head:
@@ -550,8 +548,8 @@ class Consumer:
             rest = replace(
                 rest, clients=rest.clients.advanced(self._client, self._number + 1, self._now.ms).pruned(self._now.ms)
             )
-        if self._swept > rest.swept:
-            rest = replace(rest, swept=self._swept)
+        if self._sweeper.swept > rest.swept:
+            rest = replace(rest, swept=self._sweeper.swept)
         return new if rest is new.rest else new._replace(rest=rest)
 
     def _swap(self, old: Head, version: Version, new: Head, outcomes: list[Outcome], requests: list[Request]) -> bool:
@@ -730,38 +728,5 @@ class Consumer:
             if damaged and span.ordinal not in new.rest.damaged:
                 new = new._replace(rest=replace(new.rest, damaged=(*new.rest.damaged, span.ordinal)))
             if self._swap(head, self._version, new, [], []):
-                self._sweep(head, new)
+                self._sweeper.after(head, new, aside=self._swap_seconds > _DEAR)
                 return
-
-    def _sweep(self, old: Head, new: Head) -> None:
-        """Delete what a swap in place has freed (rules 11, 29), and what somebody who died had freed before."""
-        lowest = new.lowest[0]
-        if lowest <= self._swept or not (lowest > old.lowest[0] or old.rest.swept < old.lowest[0]):
-            return
-        start = max(self._swept, new.rest.swept)
-        try:
-            names = []
-            for ordinal in range(start, lowest):
-                if ordinal in new.rest.damaged:
-                    continue
-                entry = self._view.entry(ordinal) if ordinal < self._view.tail.next else None
-                if entry is None or entry.count == OPEN:
-                    self._view.load()
-                    entry = self._view.entry(ordinal)
-                if entry is None or entry.count == OPEN:
-                    return  # the tail that closes it is not in place yet
-                names.append(str(entry.name))
-            if names:
-                self._store.delete(names)
-            if lowest // _PAGES_EVERY != start // _PAGES_EVERY:
-                # A page may be cut only after its segments were consumed: look back far enough to meet it.
-                first = max(0, start // PAGE - 2)
-                last = min(lowest, self._view.tail.first) // PAGE
-                kept = {ordinal // PAGE for ordinal in new.rest.damaged}
-                self._store.delete([page_name(page * PAGE) for page in range(first, last) if page not in kept])
-        except BlobMissing:
-            log.debug("the page of segment %d is gone: it was swept before", start)
-        except StoreError as error:
-            log.warning("segments that were consumed could not be deleted, gc will: %s", error)
-            return
-        self._swept = lowest
