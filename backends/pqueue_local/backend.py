@@ -13,6 +13,7 @@ from pqueue_local.once import OnceDocument
 from pqueue_local.owners import owners_of
 from pqueue_local.probe import probe
 from pqueue_local.settings import SCHEME, LocalSettings, settings_of
+from pqueue_local.wakes import FolderWakes
 
 
 class LocalBackend(SegmentStore):
@@ -22,7 +23,7 @@ class LocalBackend(SegmentStore):
     number of threads, and goes on working in a forked child. A process that is stopped (SIGSTOP) in the instant of a
     swap or append stops those who want to do the same, until it goes on or dies.
 
-    `appends` and `owners` are objects of their own, so that an append goes through one call.
+    `appends`, `owners` and `wakes` are objects of their own, so that an append, or a notify, goes through one call.
     """
 
     Settings = LocalSettings
@@ -38,6 +39,7 @@ class LocalBackend(SegmentStore):
         self._documents: dict[str, SlotDocument | OnceDocument] = {}
         self.appends = self._segments if appends else None
         self.owners = self._owners
+        self.wakes = self._wakes = FolderWakes(folder)
 
     @classmethod
     def from_url(cls, url: str) -> Mapping[str, Any]:
@@ -83,6 +85,7 @@ class LocalBackend(SegmentStore):
         if not self._folder.closed:
             self._folder.closed = True
             self._owners.close()
+            self._wakes.close()
         self._blobs.close()
         self._segments.close()
         for document in list(self._documents.values()):
