@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.queue import Queue
 from pqueue.settings import QueueSettings
+from pqueue.typed import ItemType
 from pqueue.where import Where, parse
 
+T = TypeVar("T")
 
-def open(where: Where, /, **settings: Any) -> Queue[Any]:  # noqa: A001  # pqueue.open, as gzip.open
+
+@overload
+def open(where: Where, /, *, item: type[T], **settings: Any) -> Queue[T]: ...  # noqa: A001  # as gzip.open
+
+
+@overload
+def open(where: Where, /, *, item: Any = None, **settings: Any) -> Queue[Any]: ...  # noqa: A001
+
+
+def open(where: Where, /, *, item: Any = None, **settings: Any) -> Queue[Any]:  # noqa: A001
     """Open a queue; where none is, make one, unless `create=False`.
 
     Args:
         where: a folder's path; a URL, like `s3://BUCKET/PREFIX?region=eu-central-1`, `file:///var/spool/jobs` or
             `memory://NAME`, whose query may hold settings; the name of a queue in `pqueue.toml` or the environment; or
             the settings themselves.
+        item: what every item is: a pydantic model, a dataclass, a TypedDict, or any other type that pydantic can
+            validate. It is this opener's own; what is stored are plain values. None: whatever the serializer takes.
         settings: fields of `QueueSettings` and of its store's settings, over those of `where`.
 
     Raises:
-        SettingsError: a setting is unknown or wrong, or is not what the queue was made with.
+        SettingsError: a setting is unknown or wrong, or is not what the queue was made with; or pydantic does not know
+            the type `item`.
         QueueAbsent: there is none, and `create` is False.
         NotAQueue, NewerFormat, QueueGone: something else is there.
         StoreError: the store does not answer, or refuses; see `retry`.
     """
-    return connect(parse(where, settings))
+    return connect(parse(where, settings), None if item is None else ItemType(item))
 
 
-def connect(settings: QueueSettings) -> Queue[Any]:
+def connect(settings: QueueSettings, item: ItemType | None = None) -> Queue[Any]:
     """The queue of these settings; see `open`."""
     serializer, codecs = parts(settings)
     store = connect_store(settings)
@@ -37,6 +51,7 @@ def connect(settings: QueueSettings) -> Queue[Any]:
         return Queue(
             store,
             serializer,
+            item=item,
             create=settings.create,
             codecs=codecs,
             fixed=settings.fixed(),

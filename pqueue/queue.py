@@ -18,6 +18,7 @@ from pqueue.log import Log
 from pqueue.opening import find
 from pqueue.parts import Parts
 from pqueue.runtime import REAL, Runtime
+from pqueue.typed import ItemType
 from pqueue.view import View
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Queue(Generic[T]):
         store: SegmentStore,
         serializer: Serializer | None = None,
         *,
+        item: ItemType | None = None,
         create: bool = True,
         codecs: Sequence[Codec] | None = None,
         fixed: dict[str, Any] | None = None,
@@ -63,6 +65,7 @@ class Queue(Generic[T]):
         Args:
             store: closed with the queue.
             serializer: what meta names, or will name; None: what it names, if that is safe.
+            item: what every item is; None: whatever the serializer takes.
             create: whether to make a queue where none is.
             codecs: what meta names, or will name; None: what it names.
             fixed: what meta fixes, as far as the opener names it; see `Meta`.
@@ -79,6 +82,8 @@ class Queue(Generic[T]):
         meta, tail = find(store, create=create, wanted=wanted, runtime=runtime)
         if serializer is None:
             serializer = plugins.recorded_serializer(meta.serializer)
+        if item is not None:
+            serializer = item.over(serializer)
         if codecs is None:
             codecs = [plugins.codec(name) for name in meta.codecs]
         self._store = store

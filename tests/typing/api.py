@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import queue as standard
+from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_type
+from typing import Any, TypedDict, TypeVar, assert_type
 
+from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 import pqueue
@@ -47,6 +49,50 @@ def items() -> None:
         words.sync()
         words.put(1)  # type: ignore[arg-type]
         words.put_many([b"a"])  # type: ignore[list-item]
+
+
+class Order(BaseModel):
+    """Somebody's model."""
+
+    id: int
+
+
+@dataclass
+class Point:
+    """Somebody's dataclass."""
+
+    x: int
+
+
+class Row(TypedDict):
+    """Somebody's dict."""
+
+    name: str
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def of(model: type[T]) -> pqueue.Queue[T]:
+    return pqueue.open("jobs", item=model)
+
+
+def typed_items() -> None:
+    with pqueue.open("s3://bucket/orders", item=Order, lease=60) as orders:
+        assert_type(orders, pqueue.Queue[Order])
+        assert_type(orders.get().id, int)
+        assert_type(orders.get_many(10), list[Order])
+        orders.put(Order(id=1))
+        orders.put({"id": 1})  # type: ignore[arg-type]
+        orders.put(Point(1))  # type: ignore[arg-type]
+    assert_type(of(Order), pqueue.Queue[Order])
+    assert_type(pqueue.open("points", item=Point), pqueue.Queue[Point])
+    assert_type(pqueue.open("rows", item=Row).get()["name"], str)
+    assert_type(pqueue.open("lists", item=list[Order]), pqueue.Queue[list[Order]])
+    assert_type(pqueue.open("bytes", item=bytes, serializer="raw"), pqueue.Queue[bytes])
+    assert_type(pqueue.open("anything"), pqueue.Queue[Any])
+    either: pqueue.Queue[Order | Point] = pqueue.open("either", item=Order | Point)
+    assert_type(either.get(), Order | Point)
 
 
 def errors() -> str | None:
