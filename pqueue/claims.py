@@ -53,6 +53,10 @@ class Answer(NamedTuple):
     """Given back, instead of acknowledged."""
     delay_ms: int = 0
     counted: bool = True
+    bury: str = ""
+    """The reason, if it is to become a dead letter (rule 17)."""
+    error: str = ""
+    """What to say in its dead letter, also of one that is given back after its last attempt."""
 
 
 @dataclass(slots=True)
@@ -69,6 +73,8 @@ class Request:
     answers: Sequence[Answer] = ()
     extend: Sequence[tuple[str, int]] = ()
     """Claims to be renewed, each for so many ms."""
+    ride: bool = False
+    """Whether what is lent is only meant to save the next swap: then nothing that is trouble is touched."""
 
 
 class Lot(NamedTuple):
@@ -76,6 +82,10 @@ class Lot(NamedTuple):
 
     where: Range
     items: Sequence[Any]
+    attempts: int = 1
+    """How often they have been claimed, this time included."""
+    times: Sequence[int] = ()
+    """When each was committed, in ms since the epoch, where the queue records it."""
 
 
 @dataclass(slots=True)
@@ -95,7 +105,8 @@ class _Grave(NamedTuple):
 
     where: Range
     reason: str
-    error: QueueError
+    error: QueueError | None
+    """What whoever would have got them is told; None: their attempts are used up, and that is only logged."""
     raw: bytes
     damaged: bool
 
@@ -136,6 +147,7 @@ class Consumer:
     def forget(self) -> None:
         """In a forked child: a new client with nothing of the parent's (rule 31)."""
         self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead, orphaned=self._owe)
+        self._graver = Reader(self._store, self._view, self._parts.codecs, self._mend)
         self._reader = Reader(self._store, self._view, self._parts.codecs, self._runtime, self._mend)
         self._head: Head | None = None
         self._version: Version = 0
@@ -145,6 +157,7 @@ class Consumer:
         self._client = ""
         self._number = -1
         self._open: _Attempt | None = None
+        self._looked = float("-inf")
         self._owed: deque[Outcome] = deque()
         self._lent: dict[str, Outcome] = {}
         self._decoded_ordinal = -1
@@ -156,6 +169,7 @@ class Consumer:
         self._owner = ""
         self._sweeper = Sweeper(self._parts)
         self._swap_seconds = 0.0
+        self._met = False
         self._pause_until = 0.0
 
     # -- what callers use ---------------------------------------------------------------------------------------------
@@ -226,6 +240,9 @@ class Consumer:
 
     def ask(self, request: Request) -> Outcome:
         """Have the request carried by a swap."""
+        brisk = self._brisk(request)
+        if brisk is not None:
+            return brisk
         try:
             outcome: Outcome = self._combiner.run(request)
         except Landed as landed:
@@ -236,6 +253,82 @@ class Consumer:
             self._owe(request, outcome)
             raise outcome.error
         return outcome
+
+    def _brisk(self, request: Request) -> Outcome | None:
+        """The commonest requests with claims, on the head as last known: answer for what holds, lend what is next.
+
+        None where anything else is to be done first, or others' claims were not looked at for a while.
+        """
+        if self._numbered or request.take or request.extend or self._parts.meta.record_times:
+            return None
+        token = [False]
+        try:
+            if not self._combiner.enter(token):
+                return None
+            while True:
+                planned = self._planned_briskly(request)
+                if planned is None:
+                    return None
+                new, outcome = planned
+                try:
+                    document = self._store.swap(HEAD, new.dump(), self._version, self._synced)
+                except DocumentChanged:
+                    self._load()
+                    continue
+                except (Landed, SyncFailed) as error:
+                    self._head = None
+                    self._owe(request, outcome)
+                    raise (error.__cause__ or error if isinstance(error, Landed) else error) from None
+                except BaseException:
+                    self._head = None
+                    raise
+                self._head = new
+                self._version = document.version
+                return outcome
+        finally:
+            self._combiner.leave(token)
+
+    def _planned_briskly(self, request: Request) -> tuple[Head, Outcome] | None:
+        head = self._head
+        local = self._runtime.monotonic()
+        if head is None or local - self._looked > _LOOK or self._again or self._told or self._lent or self._owed:
+            return None
+        ordinal, offset, rest = head
+        spans = rest.spans
+        if len(spans) > _FEW or rest.boot != self._now.boot:
+            return None
+        now = self._now.ms + int((local - self._heard) * 1000)
+        outcome = Outcome()
+        for answer in request.answers:
+            if answer.back or answer.bury:
+                return None
+            left = transitions.without(spans, answer.claim, answer.where, now)
+            if left is None:
+                return None
+            spans = left
+            outcome.settled.append(answer.where.stop - answer.where.start)
+        if request.lend:
+            if self._parts.meta.max_attempts == 1 or any(
+                span.state != transitions.CLAIMED and span.until <= now for span in spans
+            ):
+                return None
+            at = offset - self._decoded_from
+            if ordinal != self._decoded_ordinal or not 0 <= at <= len(self._decoded) - request.lend:
+                at = 0 if self._decode_ahead(ordinal, offset, request.lend) else len(self._decoded)
+            items = self._decoded[at : at + request.lend]
+            if items:
+                where = Range(ordinal, offset, offset + len(items))
+                until = transitions.rounded(now, request.lease_ms)
+                lent = Span(*where, 1, transitions.CLAIMED, until, request.claim, self._own())
+                spans = (*spans, lent)
+                outcome.lots.append(Lot(where, items))
+                outcome.deadline = self._deadline(local, request.lease_ms)
+                offset = where.stop
+            elif not request.answers:
+                return None
+        if (spans[0].ordinal if spans else ordinal) != head.lowest[0]:
+            return None  # it frees segments, and is to be durable
+        return Head(ordinal, offset, rest.having(spans)), outcome
 
     def _owe(self, request: Request, outcome: Outcome) -> None:
         """Carried, and the caller never heard: its next call hands out what was taken or lent, tells what was settled."""
@@ -361,7 +454,11 @@ class Consumer:
                 told = self._set_aside(head, version, grave)
                 if told is not None:
                     # Told once, to the first that would have got the item; the others' wishes are carried still.
-                    index = next(index for index, request in enumerate(requests) if request.take or request.lend)
+                    index = next(
+                        index
+                        for index, request in enumerate(requests)
+                        if request.take or (request.lend and not request.ride)
+                    )
                     errors[index] = told
                     requests = [replace(one, take=0, lend=0) if at == index else one for at, one in enumerate(requests)]
                 fresh = False
@@ -374,6 +471,7 @@ class Consumer:
                 fresh = True
                 continue
             if self._swap(head, version, new, outcomes, requests):
+                self._met = lost
                 if lost and self._swap_seconds > _DEAR:
                     # Let others have their turn before the next one (H2).
                     pause = self._swap_seconds * self._runtime.random.uniform(0.5, 1.5)
@@ -388,7 +486,7 @@ class Consumer:
     def _plan(self, head: Head, requests: list[Request]) -> tuple[Head, list[Outcome], _Grave | None]:
         """The head with the requests carried out: expire, own answers, extend, then claims (rule 15)."""
         now = self._time()
-        local = self._runtime.monotonic()
+        local = self._looked = self._runtime.monotonic()
         new = transitions.rebooted(head, now, self._runtime.wall_ms())
         new = transitions.expired(new, now.ms, self._alive)
         outcomes = [Outcome() for _ in requests]
@@ -404,8 +502,6 @@ class Consumer:
         for request, outcome in zip(requests, outcomes, strict=True):
             wanted = request.take or request.lend
             if wanted and grave is None:
-                if request.lend and len(new.rest.spans) >= MAX_RANGES:
-                    continue
                 if request.lend:
                     outcome.deadline = self._deadline(local, request.lease_ms)
                 new, grave = self._pick(new, request, outcome, now.ms, wanted)
@@ -414,13 +510,29 @@ class Consumer:
         return new, outcomes, None
 
     def _answered(self, head: Head, answer: Answer, now_ms: int) -> tuple[Head, int]:
+        if answer.bury:
+            until = transitions.rounded(now_ms, _BURIAL_MS)
+            return transitions.dying(head, answer.claim, answer.where, until, answer.bury, answer.error)
         if not answer.back:
             return transitions.acknowledged(head, answer.claim, answer.where)
-        if not answer.delay_ms:
-            return transitions.given_back(head, answer.claim, answer.where, counted=answer.counted)
-        until = transitions.rounded(now_ms, answer.delay_ms)
-        wall = self._runtime.wall_ms() + until - now_ms
-        return transitions.given_back(head, answer.claim, answer.where, until=until, wall=wall, counted=answer.counted)
+        condemned = 0
+        limit = self._parts.meta.max_attempts
+        if limit is not None and answer.counted:
+            until = transitions.rounded(now_ms, _BURIAL_MS)
+            for span in transitions.held(head, answer.claim):
+                start, stop = max(span.start, answer.where.start), min(span.stop, answer.where.stop)
+                if start < stop and span.attempts >= limit:
+                    where = Range(span.ordinal, start, stop)
+                    head, count = transitions.dying(head, answer.claim, where, until, "attempts", answer.error)
+                    condemned += count
+        until = wall = 0
+        if answer.delay_ms:
+            until = transitions.rounded(now_ms, answer.delay_ms)
+            wall = self._runtime.wall_ms() + until - now_ms
+        head, count = transitions.given_back(
+            head, answer.claim, answer.where, until=until, wall=wall, counted=answer.counted
+        )
+        return head, count + condemned
 
     def _pick(
         self, head: Head, request: Request, outcome: Outcome, now_ms: int, wanted: int
@@ -430,7 +542,9 @@ class Consumer:
         # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
         limit = self._parts.meta.max_attempts
         spans = list(transitions.ready(head, now_ms))[:64]
-        self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
+        # Alone, what comes after it is read meanwhile; among others, somebody else would take it.
+        further = wanted if self._met else 2 * wanted
+        self._reader.read_ahead(head.ordinal, head.offset, further - sum(span.size for span in spans))
         for place in (*((span.ordinal, span.start, span) for span in spans), (head.ordinal, head.offset, None)):
             ordinal, offset, span = place
             while wanted:
