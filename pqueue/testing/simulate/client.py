@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from pqueue import gc
 from pqueue.abc import Serializer
 from pqueue.claims import Answer, Consumer, Outcome, Request
 from pqueue.errors import (
@@ -384,6 +385,16 @@ class Client:
             if not answer.back:
                 self.oracle.tell(self.name, answer.claim, answer.where.start, answer.where.stop, outcome.settled[0])
             return
+
+    def do_collect(self, _: str, op: Op) -> None:
+        """Take the litter; writers silent for so many seconds may be barred for it."""
+        self.open()
+        try:
+            gc.collect(self.store, long_past=op.seconds, runtime=self.runtime)
+        except (StoreError, Interrupt):
+            return
+        except QueueError as error:
+            self._unexpected("collect", error)
 
     def do_close(self, _: str, __: Op) -> None:
         """Close, again while the store does not answer."""

@@ -38,6 +38,8 @@ class Judge:
         self._check_given()
         self._check_told()
         self._check_kept()
+        if self._oracle.calm:
+            self._check_swept()
 
     def _read(self) -> dict[int, Stored]:
         """By offset: every record that any segment in the log held."""
@@ -192,6 +194,12 @@ class Judge:
             most = sum(take.items for take in oracle.takes if take.who == who and take.outcome != OK)
             if count > most:
                 self._violate(f"19: {count} items were lost with {who}, which had {most} in hand")
+
+    def _check_swept(self) -> None:
+        """What was consumed is deleted by one of the next swaps."""
+        for ordinal, entry in enumerate(self._oracle.log[: self._oracle.due]):
+            if entry.name not in self._oracle.gone:
+                self._violate(f"11: segment {ordinal} was consumed, and is not deleted: {entry.name}")
 
     def _check_buried(self, offset: int, item: str, by: Acked | None) -> None:
         oracle = self._oracle

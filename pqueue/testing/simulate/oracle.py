@@ -74,6 +74,8 @@ class Oracle:
     alive: Callable[[str], bool] = lambda _: False
     clocks: bool = False
     """Whether clocks were tampered with: then leases may be misjudged, as H12 allows."""
+    calm: bool = False
+    """Whether nothing goes wrong: then nothing is left behind either."""
     buffered: bool = False
     """Whether puts of several items may be flushed in parts."""
     violations: list[str] = field(default_factory=list)
@@ -96,7 +98,9 @@ class Oracle:
         self.evictions: set[str] = set()
         self.stolen: list[tuple[int, str, str]] = []
         """Claims that were taken away before their time: offset, claim, by whom."""
-        self._gone: set[str] = set()
+        self.gone: set[str] = set()
+        self.due = 0
+        """Segments of lower ordinals ought to be deleted at the end."""
         self._tick = 0
         self.dead: set[str] = set()
 
@@ -150,7 +154,7 @@ class Oracle:
     def written(self, name: str, data: bytearray) -> bytearray:
         """A blob was written."""
         if name.startswith("seg/"):
-            self._gone.discard(name)
+            self.gone.discard(name)
             known = self.archive.get(name, data)
             if known[: len(data)] != data:
                 self.violate(f"1: two contents under one name: {name}")
@@ -166,7 +170,7 @@ class Oracle:
         """A blob is deleted (rule 11)."""
         kind, _, number = name.partition("/")
         if kind == "seg":
-            self._gone.add(name)
+            self.gone.add(name)
             for entry in self.log:
                 if entry.name == name:
                     self._freed(name, entry)
@@ -224,7 +228,7 @@ class Oracle:
         last = self.log[-1] if self.log else None
         if any(one.name == entry.name for one in self.log):
             self.violate(f"3: a segment was listed twice: {entry.name}")
-        if entry.name not in self.archive or entry.name in self._gone:
+        if entry.name not in self.archive or entry.name in self.gone:
             self.violate(f"2: listed and not there: {entry.name}")
         if last is not None and (last.items == -1 or entry.base != last.base + last.items):
             self.violate(f"I3: segment {ordinal} does not begin where the one before it ends: {last}, {entry}")

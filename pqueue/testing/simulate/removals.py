@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pqueue import gc, listing, roster
 from pqueue import head as transitions
-from pqueue import listing, roster
 from pqueue.abc import Document
 from pqueue.claims import Consumer
 from pqueue.errors import (
@@ -276,6 +276,37 @@ def _by_births() -> list[tuple[Any, str, Any]]:
     return [(Tail, "listing", lists)]
 
 
+@_removal("13", "gc takes whatever is not listed", "litter is collected when an upload is not yet listed")
+def _takes_unlisted() -> list[tuple[Any, str, Any]]:
+    original = gc._why
+
+    def why(name: Any, text: str, log: Any) -> str:
+        return original(name, text, log) if text in log.listed else gc.PASSED
+
+    return [(gc, "_why", why)]
+
+
+@_removal("13", "gc does not look at the entries from head on", "litter is collected when nothing is consumed")
+def _no_entries() -> list[tuple[Any, str, Any]]:
+    original = gc._log
+
+    def log(store: Any, tail: Tail) -> Any:
+        return original(store, tail)._replace(listed={})
+
+    return [(gc, "_log", log)]
+
+
+@_removal("13", "gc reads the tail before it lists the names", "litter is collected while a new life begins")
+def _tail_first() -> list[tuple[Any, str, Any]]:
+    def collect(store: Any, **_: Any) -> None:
+        tail = gc._tail(store)[0]
+        segments = [*store.list("seg/")]
+        taken = gc.judge(segments, [], gc._log(store, tail))[0]
+        store.delete([one.name for one in taken])
+
+    return [(gc, "collect", collect)]
+
+
 # -- consuming --------------------------------------------------------------------------------------------------------
 
 
@@ -288,7 +319,7 @@ def _deletes_first() -> list[tuple[Any, str, Any]]:
     original = Consumer._swap
 
     def swap(self: Any, old: Any, version: Any, new: Any, outcomes: Any, requests: Any) -> bool:
-        self._sweep(old, new)
+        self._sweeper.after(old, new, aside=False)
         return original(self, old, version, new, outcomes, requests)
 
     return [(Consumer, "_swap", swap)]

@@ -128,6 +128,9 @@ def plan(seed: int, store: str) -> Plan:
         lends = style == "lend" or (style == "both" and rng.random() < 0.5)
         threads = tuple(_consumer(rng, lends) for _ in range(rng.choice((1, 1, 1, 2))))
         parts.append(Part(f"C{index}", threads, 0.3 if style == "ahead" else 0.0))
+    if rng.random() < 0.15:
+        collect = [Op("collect", seconds=rng.choice((0.05, 2.0, 60.0))), Op("sleep", seconds=rng.choice((0.05, 3.0)))]
+        parts.append(Part("G", (tuple(collect * rng.randint(1, 2)),)))
     if rng.random() < 0.2:
         parts.append(Part("B", (_producer(rng, buffered)[:3] + _consumer(rng, style == "lend")[:3],)))
     setup = Setup(
@@ -166,6 +169,7 @@ class Run:
             self.world, f"{plan.store} {plan.seed}", PROFILES[plan.profile], plan.answers, grows, plan.masked
         )
         self.oracle.clocks = "clock jumps" in PROFILES[plan.profile].weights
+        self.oracle.calm = bool(plan.parts) and not PROFILES[plan.profile].weights
         self.oracle.buffered = plan.setup.durability == "buffered"
         self.clients: list[Client] = []
         self._reborn: dict[str, int] = {}
@@ -201,9 +205,10 @@ class Run:
         world.run(MOST)
         world.now += 3 * self.plan.setup.lease + 500
         last = self.client("Z")
-        last.thread(
-            "Z", [Op("drain", 4), Op("sleep", seconds=40.0), Op("drain", 4), Op("put"), Op("sync"), Op("drain")]
-        )
+        last.thread("Z", [Op("drain", 4), Op("sleep", seconds=40.0), Op("drain", 4)])
+        world.run(MOST)
+        self.oracle.due = self.oracle.head.ordinal if self.oracle.head else 0
+        last.thread("Z", [Op("put"), Op("sync"), Op("drain"), Op("put"), Op("sync"), Op("drain"), Op("close")])
         world.run(MOST)
 
     def result(self) -> Result:

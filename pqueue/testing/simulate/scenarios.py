@@ -231,6 +231,39 @@ def _an_upload_of_an_earlier_life_is_found(s: Stage) -> None:
     s.kill(s.run.clients[0])
 
 
+@_scenario("memory")
+def _litter_is_collected_when_an_upload_is_not_yet_listed(s: Stage) -> None:
+    a, g = s.client("A"), s.client("G")
+    s.do(a, "put")
+    s.begin(a, "put")
+    s.until(a, "swap", "tail")
+    s.do(g, "collect", seconds=86_400.0)
+    s.go(a)
+    s.finish(a)
+
+
+@_scenario("memory")
+def _litter_is_collected_when_nothing_is_consumed(s: Stage) -> None:
+    a, g = s.client("A"), s.client("G")
+    for _ in range(7):
+        s.do(a, "put")
+    s.do(g, "collect", seconds=86_400.0)
+
+
+@_scenario("memory")
+def _litter_is_collected_while_a_new_life_begins(s: Stage) -> None:
+    a, g = s.client("A"), s.client("G")
+    s.do(a, "put")
+    s.begin(g, "collect", seconds=86_400.0)
+    s.wrong(g, "load", "", "tail")
+    s.wait(1)
+    s.remove()
+    s.do(s.client("B"), "put")
+    s.finish(g)
+    s.kill(a)
+    s.kill(g)
+
+
 # -- consuming --------------------------------------------------------------------------------------------------------
 
 

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from pqueue import claims, listing, names, tail, view
 
 PAGE = 4
-CUT_AT = 6
 
-_PLACES: tuple[tuple[Any, str, int], ...] = (
-    (names, "PAGE", PAGE),
-    (tail, "PAGE", PAGE),
-    (tail, "CUT_AT", CUT_AT),
-    (view, "PAGE", PAGE),
-    (claims, "PAGE", PAGE),
-    (claims, "_PAGES_EVERY", 2),
-    (listing, "PAGE", PAGE),
-)
+_SMALL = {"PAGE": PAGE, "CUT_AT": 6, "_PAGES_EVERY": 2}
 
 
 @contextmanager
 def small_pages() -> Iterator[None]:
-    """Within it, pages are small and nothing is logged."""
-    before = [(module, key, getattr(module, key)) for module, key, _ in _PLACES]
+    """Within it, pages are small in every module that knows of them, and nothing is logged."""
+    places = [
+        (module, key, getattr(module, key))
+        for name, module in [*sys.modules.items()]
+        if name.startswith("pqueue.") and not name.startswith("pqueue.testing")
+        for key in _SMALL
+        if hasattr(module, key)
+    ]
     log = logging.getLogger("pqueue")
     level = log.level
-    for module, key, value in _PLACES:
-        setattr(module, key, value)
+    for module, key, _ in places:
+        setattr(module, key, _SMALL[key])
     log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
         log.setLevel(level)
-        for module, key, value in before:
+        for module, key, value in places:
             setattr(module, key, value)
