@@ -265,7 +265,8 @@ class Listing:
         self._view.take(new, document)
         self._swaps += 1
         met = any(entry.name.writer != upload.name.writer for entry in new.entries[base.next - new.first :])
-        self._look = met or self._swaps % LOOK_EVERY == 0
+        streams = len(self._open) > 1
+        self._look = met or (streams and self._swaps % LOOK_EVERY == 0)
 
     def _ask(self, new: Tail, state: State) -> Document | None:
         """The swap's answer; None once the tail is known to be another while the answer is still out (rule 9)."""
