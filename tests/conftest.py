@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+collect_ignore = ["stranger"]
+"""A distribution of its own: `tests/integration/test_stranger.py` installs it and runs its tests."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _nobody_s_aws() -> Iterator[None]:

@@ -17,6 +17,9 @@ class JsonSerializer(Serializer):
     Takes None, bool, int, float, str, list and dict with keys of str, in their order, 255 levels deep. Refuses tuples,
     keys of other types, bytes, dates, NaN and infinities, text with surrogates, ints of more digits than Python
     writes out (`sys.set_int_max_str_digits`), and subclasses of any of these: `msgpack` keeps most of that.
+
+    Typed items (`item=…`) come as pydantic writes them in JSON, a tuple as a list and a date as text, and their type
+    brings them back; where it can't (a tuple in a field of Any), they are refused.
     """
 
     name: ClassVar[str] = "json"

@@ -1,0 +1,1 @@
+"""A store and a serializer for pqueue, as somebody else would write them."""
