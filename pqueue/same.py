@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from datetime import datetime, time, timezone, tzinfo
+from datetime import datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
 from math import copysign
 from types import NoneType
 from typing import Any, Final
@@ -15,9 +16,6 @@ from pydantic_core import TzInfo
 
 _EQUAL: Final = frozenset((NoneType, bool, int, str, bytes))
 """Types of which two are the same if they are equal."""
-
-_FIXED: Final = (timezone, TzInfo)
-"""A fixed offset is one whoever made it: pydantic has a class of its own for those that it reads from text."""
 
 
 def same(one: Any, other: Any) -> bool:
@@ -108,16 +106,25 @@ def _times(one: Any, other: Any) -> bool:
         one.replace(tzinfo=None) == other.replace(tzinfo=None)
         and one.fold == other.fold
         and _zones(one.tzinfo, other.tzinfo)
-        and one.utcoffset() == other.utcoffset()
     )
 
 
 def _zones(one: tzinfo | None, other: tzinfo | None) -> bool:
-    return one is other or (isinstance(one, _FIXED) and isinstance(other, _FIXED)) or same(one, other)
+    return one is other or repr(_standard(one)) == repr(_standard(other))
+
+
+def _standard(zone: tzinfo | None) -> tzinfo | None:
+    """A fixed offset is one whoever made it: pydantic has a class of its own for those that it reads from text."""
+    return timezone(zone.utcoffset(None) or timedelta(0)) if isinstance(zone, TzInfo) else zone
 
 
 _COMPARERS: Final[dict[type, Callable[[Any, Any], bool]]] = {
     float: _floats,
+    complex: lambda one, other: _floats(one.real, other.real) and _floats(one.imag, other.imag),
+    Decimal: lambda one, other: one.as_tuple() == other.as_tuple(),
+    range: lambda one, other: (one.start, one.stop, one.step) == (other.start, other.stop, other.step),
+    TzInfo: _zones,
+    timezone: _zones,
     datetime: _times,
     time: _times,
     list: _sequences,
