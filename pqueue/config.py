@@ -56,6 +56,16 @@ def configured(name: str) -> Sequence[tuple[str, Mapping[str, Any]]]:
     return found
 
 
+def configured_names() -> Sequence[str]:
+    """The names of all queues that the file and the variables tell of.
+
+    Raises:
+        SettingsError: see `configured`.
+    """
+    path = config_file()
+    return sorted({*(_from_file(path) if path is not None else ()), *_from_variables()})
+
+
 def config_file() -> Path | None:
     """The file that `PQUEUE_CONFIG` names, else `pqueue.toml` in the working directory, if it is there."""
     named = os.environ.get(FILE_VARIABLE)

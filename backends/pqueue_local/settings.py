@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from pqueue.abc import StoreSettings
 from pqueue.errors import SettingsError
@@ -21,13 +21,22 @@ class LocalSettings(StoreSettings):
     path: Path
     appends: bool = True
     """Whether segments grow; without, each commit is a segment of its own."""
-    mode: int = 0o700
+    mode: int = Field(0o700, json_schema_extra={"type": ["integer", "string"]})
     """Permissions of a folder that is made; files get the same without the right to enter. As a string: octal."""
 
     @field_validator("mode", mode="before")
     @classmethod
     def _octal(cls, value: Any) -> Any:
-        return int(value, 8) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        try:
+            return int(value, 8)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is not octal digits, as in 0700 or 0770") from error
+
+    @field_serializer("mode", when_used="json")
+    def _in_octal(self, value: int) -> str:
+        return f"{value:#o}"
 
     @field_validator("mode")
     @classmethod

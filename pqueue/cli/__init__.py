@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import typer
 
-from pqueue.cli.commands import app
+from pqueue.cli import commands, manage  # noqa: F401  # they fill the app
+from pqueue.cli.base import app
 from pqueue.cli.exits import DATA, FAILED, INTERNAL, USAGE
 from pqueue.cli.put import PutFailed
 from pqueue.errors import CorruptSegment, QueueAbsent, QueueError, SerializationError, SettingsError, TooLarge

@@ -1,52 +1,26 @@
-"""The commands and their options."""
+"""The commands for items and for looking: put, get, peek, stat."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from pqueue.cli import peek as peek_command
 from pqueue.cli import stat as stat_command
-from pqueue.cli.exits import CLOSED
+from pqueue.cli.base import Settings, Where, app, layers_of, tell
+from pqueue.cli.exits import CLOSED, NOTHING
+from pqueue.cli.formats import Format
 from pqueue.cli.get import copy_out
 from pqueue.cli.output import Output
-from pqueue.cli.put import Putter, check_readable
+from pqueue.cli.progress import Progress
+from pqueue.cli.put import LINES, Putter, check_readable
 from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect
 from pqueue.errors import SettingsError
-from pqueue.where import Layer, layers, merged
-
-app = typer.Typer(
-    name="pqueue",
-    help="A durable FIFO queue in a folder or a bucket.",
-    epilog="Exit codes: 0 done, 1 nothing there (get), 2 wrong usage or settings, 3 no queue or its store failed, "
-    "4 an item was refused or could not be read, 130 Ctrl-C, 141 the output was closed, 143 terminated.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-Where = Annotated[
-    str,
-    typer.Argument(metavar="WHERE", help="A folder, a URL (s3://BUCKET/PREFIX), or a name in pqueue.toml."),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting, over those of WHERE; may be repeated."),
-]
-
-
-def _layers(where: str, given: list[str] | None, **more: Any) -> Sequence[Layer]:
-    values: dict[str, Any] = {}
-    for one in given or ():
-        key, equals, value = one.partition("=")
-        if not equals:
-            raise SettingsError(f"--set takes KEY=VALUE, not {key!r}")
-        values[key] = value
-    return layers(where, {**values, **more}, "--set")
+from pqueue.where import merged
 
 
 def _version(wanted: bool) -> None:
@@ -70,22 +44,30 @@ def put(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="'-', or none: standard input.")
     ] = None,
+    how: Annotated[
+        Format,
+        typer.Option("--format", "-f", help="A line an item; a JSON value a line; or each file, as it is, one item."),
+    ] = Format.lines,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, help="Items that one commit holds at most.")
+    ] = LINES,
     given: Settings = None,
 ) -> int:
     """Put lines, an item each; makes the queue if it is not there.
 
     An item is the line's bytes without its end, so that `get` gives back every byte. With a serializer that takes no
-    bytes (json) it is text, and must be UTF-8. Lines go in as they come, up to a thousand at once.
+    bytes (json) it is text, and must be UTF-8. Lines go in as they come, up to --batch at once.
     """
     paths = files or ["-"]
     check_readable(paths)
-    with Stop() as stop, connect(merged(_layers(where, given))) as queue:
-        putter = Putter(queue, stop)
+    with Stop() as stop, connect(merged(layers_of(where, given))) as queue, Progress("put") as progress:
+        putter = Putter(queue, stop, how, batch, progress)
         try:
             for path in paths:
                 putter.put_file(path)
         except Stopped as stopped:
-            sys.stderr.write(f"pqueue: {stopped}: {putter.count} lines were put\n")
+            queue.sync()
+            sys.stderr.write(f"pqueue: {stopped}: {putter.count} {putter.word} were put\n")
             return stopped.code
     return 0
 
@@ -95,26 +77,58 @@ def get(
     where: Where,
     count: Annotated[int | None, typer.Option("-n", metavar="N", min=1, help="Items at most; 1 if not said.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Until nothing is there.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Until a signal comes, waiting for more.")] = False,
+    how: Annotated[
+        Format,
+        typer.Option("--format", "-f", help="A line an item; as JSON, a line each; or bytes with nothing between."),
+    ] = Format.lines,
     given: Settings = None,
 ) -> int:
     """Take items, a line each.
 
     Text and bytes come out as they are, anything else as JSON. An item is gone from the queue once whoever reads the
     output has it: if that is closed, or this command stopped, the rest stays. If it is killed (-9), what was not
-    acknowledged comes again. Exits with 1 if there is nothing (with --all that is no failure); does not wait.
+    acknowledged comes again. Exits with 1 if there is nothing (with --all that is no failure); does not wait, unless
+    with --follow.
     """
-    if everything and count is not None:
-        raise SettingsError("-n and --all exclude each other")
+    if (count is not None) + everything + follow > 1:
+        raise SettingsError("-n, --all and --follow exclude each other")
     if sys.stdout is None:
         raise OSError("standard output is closed")
-    with Stop() as stop, connect(merged(_layers(where, given, create=False))) as queue:
+    shown = not sys.stdout.isatty()
+    with (
+        Stop() as stop,
+        connect(merged(layers_of(where, given, create=False))) as queue,
+        Progress("got", shown=shown) as progress,
+    ):
         output = Output(sys.stdout.fileno(), stop)
+        limit = None if everything or follow else count or 1
         try:
-            return copy_out(queue, output, stop, None if everything else count or 1)
+            return copy_out(queue, output, stop, limit, how=how, follow=follow, progress=progress)
         except Stopped as stopped:
             return stopped.code
         except BrokenPipeError:
             return CLOSED
+
+
+@app.command()
+def peek(
+    where: Where,
+    count: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Items at most.")] = 1,
+    how: Annotated[Format, typer.Option("--format", "-f", help="As for get.")] = Format.lines,
+    given: Settings = None,
+) -> int:
+    """Show the next items, as `get` would hand them out, and change nothing.
+
+    Exits with 1 if there is nothing.
+    """
+    shown = 0
+    for line in peek_command.lines(layers_of(where, given, create=False), count, how):
+        shown += 1
+        code = tell(line)
+        if code:
+            return code
+    return 0 if shown else NOTHING
 
 
 @app.command()
@@ -125,12 +139,4 @@ def stat(
     given: Settings = None,
 ) -> int:
     """Show what a queue holds, how it is set, and where that comes from; changes nothing."""
-    text = stat_command.report(_layers(where, given, create=False), as_json=as_json, raw=raw)
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is buffered can't be written either, and would be complained of at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED
-    return 0
+    return tell(stat_command.report(layers_of(where, given, create=False), as_json=as_json, raw=raw))

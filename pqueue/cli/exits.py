@@ -1,7 +1,7 @@
 """Exit codes."""
 
 NOTHING = 1
-"""`get -n` on a queue with nothing to hand out."""
+"""`get` or `peek` on a queue with nothing to hand out; `rm` or `clear` that were not wanted after all."""
 USAGE = 2
 """The command line or a setting is wrong."""
 FAILED = 3

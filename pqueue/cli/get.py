@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 from pqueue.cli.exits import DATA, NOTHING
+from pqueue.cli.formats import Format, encoded
 from pqueue.cli.output import Output
+from pqueue.cli.progress import Progress
 from pqueue.cli.stop import Stop
 from pqueue.errors import CorruptSegment, SerializationError
 from pqueue.lending import Lending
@@ -21,30 +23,29 @@ _FIRST = 100
 
 _PIECE = 1 << 16
 
+_PAUSE = 0.005
+"""Seconds that a following command first sleeps between two looks at an empty queue …"""
 
-def encoded(item: Any) -> bytes:
-    """An item's line.
+_PAUSE_MOST = 0.2
+"""… and at most."""
 
-    Raises:
-        SerializationError: no line can hold it.
-    """
-    if type(item) is bytes:
-        return item + b"\n"
-    if type(item) is bytearray:  # what `put` makes of a last line without its end
-        return bytes(item)
-    try:
-        text = item if type(item) is str else json.dumps(item, ensure_ascii=False, allow_nan=False)
-        if type(item) is not str and json.loads(text) != item:
-            raise ValueError("JSON would change it")  # noqa: TRY301  # one message for all that no line can hold
-        return text.encode() + b"\n"
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SerializationError(
-            f"no line can hold this item, a {type(item).__name__} ({error}): it stays in the queue, get it in Python"
-        ) from error
+_SHARE = 20
+"""So many times as long as a look takes: it may be a request."""
 
 
-def copy_out(queue: Queue[Any], output: Output, stop: Stop, limit: int | None) -> int:
+def copy_out(
+    queue: Queue[Any],
+    output: Output,
+    stop: Stop,
+    limit: int | None,
+    *,
+    how: Format = Format.lines,
+    follow: bool = False,
+    progress: Progress | None = None,
+) -> int:
     """Write items until the queue is empty or `limit` is reached; the exit code.
+
+    With `follow`, an empty queue is looked at again and again.
 
     Raises:
         Stopped: a signal came. Whatever ends it, items that were not taken are in the queue.
@@ -52,11 +53,17 @@ def copy_out(queue: Queue[Any], output: Output, stop: Stop, limit: int | None) -
         SerializationError: an item that no line can hold.
     """
     with queue.lending() as lending:
-        return _Copier(lending, output, stop).run(limit)
+        return _Copier(lending, output, stop, how, follow, progress).run(limit)
 
 
 class _Copier:
-    def __init__(self, lending: Lending, output: Output, stop: Stop) -> None:
+    def __init__(
+        self, lending: Lending, output: Output, stop: Stop, how: Format, follow: bool, progress: Progress | None
+    ) -> None:
+        self._how = how
+        self._follow = follow
+        self._pause = _PAUSE
+        self._progress = progress
         self._lending = lending
         self._output = output
         self._stop = stop
@@ -69,6 +76,7 @@ class _Copier:
         size = _LOT_BYTES // _FIRST
         try:
             while limit is None or count < limit:
+                started = time.monotonic()
                 wanted = max(1, min(_LOT, _LOT_BYTES // max(1, size)))
                 try:
                     items = self._lending.take(wanted if limit is None else min(wanted, limit - count))
@@ -79,9 +87,15 @@ class _Copier:
                     code, told = DATA, str(error)
                     continue
                 if not items:
-                    break
+                    if not self._follow:
+                        break
+                    self._wait(time.monotonic() - started)
+                    continue
+                self._pause = _PAUSE
                 before = self._output.written
                 count += self._put_out(items)
+                if self._progress is not None:
+                    self._progress(count)
                 self._stop.check()
                 size = (self._output.written - before) // len(items)
         finally:
@@ -97,7 +111,7 @@ class _Copier:
         size = done = 0
         try:
             for item in items:
-                line = encoded(item)
+                line = encoded(item, self._how)
                 lines.append(line)
                 size += len(line)
                 if size >= _PIECE:
@@ -130,6 +144,20 @@ class _Copier:
             whole = bisect_right(ends, self._output.written)
         self._settle()
         return whole
+
+    def _wait(self, took: float) -> None:
+        """A pause before the next look at an empty queue; sooner over when the reader goes away.
+
+        Raises:
+            BrokenPipeError: it has.
+            Stopped: a signal came.
+        """
+        self._settle()
+        gone = self._output.pause(max(self._pause, _SHARE * took))
+        self._stop.check()
+        if gone:
+            raise BrokenPipeError
+        self._pause = min(_PAUSE_MOST, 1.5 * self._pause)
 
     def _settle(self) -> None:
         """Call done what the reader has taken."""

@@ -9,6 +9,7 @@ import select
 import stat
 import termios
 import time
+from collections.abc import Sequence
 
 from pqueue.cli.stop import Stop
 
@@ -78,6 +79,10 @@ class Output:
                 self._stop.wait(self._fd, 0, pause)
             pause = min(0.05, 1.5 * pause)
 
+    def pause(self, seconds: float) -> bool:
+        """Do nothing for so long, or until a signal comes, or until nobody reads any more; whether that is so."""
+        return bool(self._stop.wait(self._fd, 0, seconds))
+
     def _gone(self) -> bool:
         poll = select.poll()
         poll.register(self._fd, 0)
@@ -93,3 +98,23 @@ class Output:
             self._pipe = False
             return 0
         return count[0]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table for a person."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def size_of(count: int) -> str:
+    """Bytes, for a person."""
+    size = float(count)
+    for unit in _UNITS:
+        if size < 1024 or unit == _UNITS[-1]:  # noqa: PLR2004  # what KiB means
+            break
+        size /= 1024
+    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"

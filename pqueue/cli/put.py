@@ -1,21 +1,26 @@
-"""`pqueue put`: lines of files or of standard input, an item each."""
+"""`pqueue put`: lines of files or of standard input, an item each; or the files themselves."""
 
 from __future__ import annotations
 
 import errno
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pqueue.cli.formats import Format, values
 from pqueue.cli.lines import Batch, batches
+from pqueue.cli.progress import Progress
 from pqueue.cli.stop import Stop
 from pqueue.errors import PutUncertain, QueueError, SerializationError, TooLarge
 from pqueue.queue import Queue
 
-_LINES = 1000
+LINES = 1000
+"""Items in a commit, if nobody says otherwise."""
+
 _BYTES = 1 << 20
 
 
@@ -60,38 +65,93 @@ def _opened(path: str) -> Iterator[int]:
 class Putter:
     """Puts lines, and knows how many are in."""
 
-    def __init__(self, queue: Queue[Any], stop: Stop) -> None:
+    def __init__(
+        self,
+        queue: Queue[Any],
+        stop: Stop,
+        how: Format = Format.lines,
+        batch: int = LINES,
+        progress: Progress | None = None,
+    ) -> None:
         self._queue = queue
         self._stop = stop
+        self._how = how
+        self._batch = batch
+        self._progress = progress
+        self._line = 1
         self._text = not _takes(queue, b"")
         # Of the two types that keep bytes, one says that the line had no end.
         self._open: type[bytes | bytearray] = bytearray if _takes(queue, bytearray()) else bytes
         self.count = 0
 
     def put_file(self, path: str) -> None:
-        """Put the lines of one file, `-` being standard input.
+        """Put the lines of one file, or its bytes as one item; `-` is standard input.
 
         Raises:
             PutFailed: it says what is in.
             Stopped: a signal came.
         """
         meta = self._queue.meta
-        most = min(_LINES, meta.maxsize or _LINES)
+        most = min(self._batch, meta.maxsize or self._batch)
         size = min(_BYTES, meta.max_commit_bytes)
         start = self.count
+        self._line = 1
         try:
             with _opened(path) as fd:
+                if self._how is Format.raw:
+                    self._put_items([self._whole(fd, meta.max_commit_bytes)])
+                    return
                 for batch in batches(fd, self._stop, lines=most, size=size, longest=meta.max_commit_bytes):
                     self._put(batch)
                     self._stop.check()
         except (QueueError, OSError) as error:
             name = "standard input" if path == "-" else path
-            text = f"{self.count - start} lines were put before this" if self.count else "nothing was put"
+            text = f"{self.count - start} {self.word} were put before this" if self.count else "nothing was put"
             doubt = ", and perhaps some more" if isinstance(error, PutUncertain) else ""
             cause = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise PutFailed(error, f"{name}: {cause} ({text}{doubt})") from error
 
+    @property
+    def word(self) -> str:
+        """What `count` counts."""
+        return "lines" if self._how is Format.lines else "items"
+
+    def _whole(self, fd: int, most: int) -> Any:
+        """All bytes up to the end."""
+        pieces = []
+        size = 0
+        while True:
+            if not self._stop.wait(fd, select.POLLIN):
+                self._stop.check()
+            piece = os.read(fd, 1 << 20)
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                raise TooLarge(f"it has more than {most} bytes, which is what the queue's max_commit_bytes allows")
+        data = b"".join(pieces)
+        try:
+            return data.decode() if self._text else data
+        except UnicodeDecodeError as error:
+            raise self._no_text("it", error) from error
+
+    def _no_text(self, what: str, error: UnicodeDecodeError) -> SerializationError:
+        return SerializationError(
+            f"{what} is not UTF-8, and serializer {self._queue.meta.serializer!r} takes no bytes ({error}); "
+            "the default, msgpack, does"
+        )
+
     def _put(self, batch: Batch) -> None:
+        if self._how is Format.jsonl:
+            found, wrong = values(batch.lines, self._line)
+            self._line += len(batch.lines)
+            if found:
+                self._put_items(found)
+            if wrong is not None:
+                raise wrong
+            self._flush(batch)
+            return
         items: list[Any] = batch.lines
         bad: UnicodeDecodeError | None = None
         if self._text:
@@ -101,10 +161,10 @@ class Putter:
         if items:
             self._put_items(items)
         if bad is not None:
-            raise SerializationError(
-                f"the next line is not UTF-8, and serializer {self._queue.meta.serializer!r} takes no bytes ({bad}); "
-                "the default, msgpack, does"
-            ) from bad
+            raise self._no_text("the next line", bad) from bad
+        self._flush(batch)
+
+    def _flush(self, batch: Batch) -> None:
         if batch.pause and self._queue.meta.durability == "buffered":
             self._queue.sync()  # what a person types is not to wait for a full segment
 
@@ -119,6 +179,8 @@ class Putter:
             self._put_items(items[half:])
         else:
             self.count += len(items)
+            if self._progress is not None:
+                self._progress(self.count)
 
 
 def _decoded(lines: Sequence[bytes]) -> tuple[list[str], UnicodeDecodeError | None]:

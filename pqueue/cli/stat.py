@@ -7,16 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from pqueue import plugins
-from pqueue.abc import Document
-from pqueue.connect import connect_store, parts
+from pqueue.cli.glance import checked, looked_at
+from pqueue.cli.output import aligned, size_of
 from pqueue.meta import Meta
-from pqueue.names import META
 from pqueue.settings import QueueSettings
 from pqueue.stats import Stats, documents, survey
 from pqueue.where import Layer, merged, origins
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 class Source(NamedTuple):
@@ -29,20 +25,11 @@ class Source(NamedTuple):
 def report(found: Sequence[Layer], *, as_json: bool, raw: bool) -> str:
     """The text to print, of the queue that these layers of settings name."""
     settings = merged(found)
-    store = connect_store(settings)
-    try:
+    with looked_at(settings) as (store, codecs):
         if raw:
             return _dump(documents(store))
-        document = store.load(META)
-        codecs = parts(settings)[1]
-        if codecs is None:
-            names = Meta.parse(document.data).codecs if isinstance(document, Document) else ()
-            codecs = [plugins.codec(name) for name in names]
         stats = survey(store, codecs)
-    finally:
-        store.close()
-    choice = settings.serializer
-    stats.meta.check(settings.fixed() | ({"serializer": choice.name} if choice else {}))
+    checked(settings, stats.meta)
     sources = _sources(found, settings, stats.meta)
     return _dump(_plain(stats, sources)) if as_json else _table(stats, sources)
 
@@ -78,28 +65,13 @@ def _table(stats: Stats, sources: Mapping[str, Source]) -> str:
         ("given back", f"{stats.given_back:,}"),
         ("dead letters", f"{stats.dead:,}" + (f" and {stats.dying:,} on their way" if stats.dying else "")),
         ("put, ever", f"{stats.put:,}"),
-        ("segments", f"{stats.segments:,}, {_size(stats.bytes)}"),
+        ("segments", f"{stats.segments:,}, {size_of(stats.bytes)}"),
         ("queue id", stats.queue),
     ]
     settings = [("SETTING", "VALUE", "FROM")]
     settings += [(key, _word(one.value), one.origin) for key, one in sources.items() if one.value is not None]
-    return f"{_aligned(rows)}\n{_aligned(settings)}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines) + "\n"
+    return f"{aligned(rows)}\n{aligned(settings)}"
 
 
 def _word(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in _UNITS:
-        if size < 1024 or unit == _UNITS[-1]:  # noqa: PLR2004  # what KiB means
-            break
-        size /= 1024
-    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -401,7 +401,7 @@ def test_version(capfd):
 
 
 def test_a_mistake_of_ours_is_one_line_too(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("pqueue.cli.commands.layers", lambda *_: 1 / 0)
+    monkeypatch.setattr("pqueue.cli.base.layers", lambda *_: 1 / 0)
     code, text = failure(capfd, "stat", tmp_path)
     assert (code, "internal error" in text) == (70, True)
 
