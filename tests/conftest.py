@@ -43,6 +43,16 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> places.Place:
     return places.make(request.param, tmp_path, lambda: request.getfixturevalue("s3_server"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long runs out unless they are asked for."""
+    if os.environ.get("PQUEUE_SOAK"):
+        return
+    long = [item for item in items if item.get_closest_marker("soak")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 _SHARES: Counter[str] = Counter()
 
 
