@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
-from pqueue.claims import Answer, Consumer, Request
-from pqueue.errors import QueueError
+from pqueue.claims import Answer, Lot
 from pqueue.head import Range
-from pqueue.parts import Parts
+from pqueue.leases import Leases, Loan, Tab
+from pqueue.runtime import Runtime
 
 log = logging.getLogger("pqueue")
 
-
-class _Held:
-    """A lot that is claimed, part of it handed out."""
-
-    __slots__ = ("claim", "deadline", "items", "next", "renewed", "where")
-
-    def __init__(self, claim: str, where: Range, items: Any, deadline: float, renewed: float) -> None:
-        self.claim = claim
-        self.where = where
-        self.items = items
-        self.deadline = deadline
-        self.renewed = renewed
-        self.next = 0
+NOTHING: Final = object()
+"""`pop`'s answer where nothing is claimed ahead."""
 
 
 class Ahead:
@@ -35,9 +24,10 @@ class Ahead:
     a third of the lease.
     """
 
-    def __init__(self, parts: Parts, consumer: Consumer, *, prefetch: int, lease: float, linger: float) -> None:
-        self._runtime = parts.runtime
-        self._consumer = consumer
+    def __init__(self, runtime: Runtime, leases: Leases, *, prefetch: int, lease: float, linger: float) -> None:
+        self._runtime = runtime
+        self._monotonic = runtime.monotonic
+        self._leases = leases
         self._prefetch = prefetch
         self._lease_ms = int(lease * 1000)
         self._linger = min(linger, lease / 3)
@@ -46,137 +36,127 @@ class Ahead:
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
         self._guard = self._runtime.lock()
-        self._swapping = self._runtime.lock()
-        self._held: deque[_Held] = deque()
-        self._answers: list[Answer] = []
-        self._since = 0.0
-        self._claim = ""
-        self._closed = False
-        self._keeping = False
-        self._tick = self._runtime.event()
+        self._fetching = self._runtime.lock()
+        self._tab = Tab(self._runtime, self._leases)
+        self._held: deque[tuple[Loan, Lot]] = deque()
+        self._loan: Loan | None = None
+        self._lot = Lot(Range(0, 0, 0), ())
+        self._ready: list[Any] = []
+        """What is left of the first lot held, the next item last."""
+        self._noted = 0
+        """Items of that lot whose hand-out is on the tab."""
+        self._sent = 0.0
+        self._leases.chore(self._attend)
 
     @property
     def unanswered(self) -> int:
         """Items handed out whose acknowledgement has not gone out."""
         with self._guard:
-            return sum(one.where.stop - one.where.start for one in self._answers if not one.back)
+            self._note()
+            return self._tab.acknowledged
+
+    def pop(self) -> Any:
+        """The next item that is claimed ahead; `NOTHING` where there is none."""
+        with self._guard:
+            loan = self._loan
+            # Slept past the lease, somebody else may own it (rule 16).
+            if self._ready and loan is not None and self._monotonic() < loan.deadline:
+                return self._ready.pop()
+        return NOTHING
 
     def take(self, count: int) -> list[Any]:
         """At most `count` items; none where nothing is stored that could be handed out now."""
-        items = self._pop(count)
+        items = self._slice(count)
         if items:
             return items
-        with self._swapping:
-            items = self._pop(count)  # another thread may have fetched meanwhile
+        with self._fetching:
+            items = self._slice(count)  # another thread may have fetched meanwhile
             if items:
                 return items
-            self._fetch(count)
-            return self._pop(count)
+            loan = self._tab.send(max(count, self._prefetch), self._lease_ms)
+            self._sent = self._monotonic()
+            if loan is not None:
+                with self._guard:
+                    self._held.extend((loan, lot) for lot in loan.lots)
+                self._leases.within(self._linger)
+            return self._slice(count)
 
     def flush(self) -> None:
         """Send the acknowledgements of what was handed out."""
-        with self._swapping:
-            self._send(Request())
+        with self._guard:
+            self._note()
+        self._tab.send()
+        self._sent = self._monotonic()
 
     def close(self) -> None:
         """Acknowledge what was handed out, give back the rest, uncounted (rule 18)."""
-        with self._swapping:
+        with self._fetching:
             with self._guard:
-                self._closed = True
-                self._tick.set()
-                for lot in self._held:
-                    where = lot.where._replace(start=lot.where.start + lot.next)
-                    if where.start < where.stop:
-                        self._answers.append(Answer(lot.claim, where, back=True, counted=False))
+                self._note()
+                if self._loan is not None:
+                    self._held.appendleft((self._loan, self._lot))
+                for loan, lot in self._held:
+                    start = lot.where.start + (self._noted if loan is self._loan and lot is self._lot else 0)
+                    if start < lot.where.stop:
+                        where = lot.where._replace(start=start)
+                        self._tab.add(Answer(loan.claim, where, back=True, counted=False))
+                    self._leases.done(loan)
                 self._held.clear()
-            self._send(Request())
+                self._ready = []
+                self._loan = None
+            self._tab.send()
 
-    def _pop(self, count: int) -> list[Any]:
+    def _slice(self, count: int) -> list[Any]:
         with self._guard:
-            while self._held:
-                lot = self._held[0]
-                if self._runtime.monotonic() >= lot.deadline:
-                    # Somebody else may own it by now (rule 16).
-                    self._held.popleft()
-                    log.warning(
-                        "%d items claimed ahead were not asked for within their lease", len(lot.items) - lot.next
-                    )
+            while self._ready or self._next():
+                loan = self._loan
+                assert loan is not None
+                if self._monotonic() >= loan.deadline:
+                    log.warning("%d items claimed ahead were not asked for within their lease", len(self._ready))
+                    self._note()
+                    self._noted += len(self._ready)
+                    self._ready = []
                     continue
-                start, lot.next = lot.next, min(lot.next + count, len(lot.items))
-                stop = lot.next
-                if stop == len(lot.items):
-                    self._held.popleft()
-                self._note(lot, start, stop)
-                return list(lot.items[start:stop])
+                items = self._ready[: -count - 1 : -1]
+                del self._ready[-count:]
+                return items
             return []
 
-    def _note(self, lot: _Held, start: int, stop: int) -> None:
-        """Remember to acknowledge [start, stop) of the lot; under the guard."""
-        where = Range(lot.where.ordinal, lot.where.start + start, lot.where.start + stop)
-        if not self._answers:
-            self._since = self._runtime.monotonic()
-            if not self._keeping:
-                self._keeping = True
-                self._runtime.spawn(self._keep, "keeper")
-        last = self._answers[-1] if self._answers else None
-        if last is not None and last.claim == lot.claim and last.where.stop == where.start and not last.back:
-            self._answers[-1] = last._replace(where=last.where._replace(stop=where.stop))
-        else:
-            self._answers.append(Answer(lot.claim, where))
+    def _next(self) -> bool:
+        """Go on to the next lot held; under the guard."""
+        self._note()
+        if self._loan is not None and not (self._held and self._held[0][0] is self._loan):
+            self._leases.done(self._loan)
+        if not self._held:
+            self._loan = None
+            return False
+        self._loan, self._lot = self._held.popleft()
+        self._ready = list(self._lot.items)
+        self._ready.reverse()
+        self._noted = 0
+        return True
 
-    def _fetch(self, count: int) -> None:
-        # The id stays until its swap is answered, so that what was lent unheard is found again (rule 14).
-        self._claim = self._claim or self._consumer.draw_claim()
-        request = Request(lend=max(count, self._prefetch), claim=self._claim, lease_ms=self._lease_ms)
-        outcome = self._send(request)
-        claim, self._claim = self._claim, ""
-        now = self._runtime.monotonic()
-        with self._guard:
-            self._held.extend(_Held(claim, lot.where, lot.items, outcome.deadline, now) for lot in outcome.lots)
+    def _note(self) -> None:
+        """Put what was handed out since on the tab; under the guard."""
+        loan = self._loan
+        if loan is None:
+            return
+        handed = len(self._lot.items) - len(self._ready)
+        if handed > self._noted:
+            start = self._lot.where.start
+            where = self._lot.where._replace(start=start + self._noted, stop=start + handed)
+            self._tab.add(Answer(loan.claim, where))
+            self._noted = handed
 
-    def _send(self, request: Request) -> Any:
-        """Have the due acknowledgements, and the request, carried by one swap."""
+    def _attend(self, now: float) -> float | None:
+        """Send acknowledgements every `linger` seconds, for the keeper."""
         with self._guard:
-            answers, self._answers = self._answers, []
-        request.answers = answers
-        if not answers and not request.lend and not request.extend:
+            self._note()
+            idle = not self._tab and self._loan is None
+        if idle:
             return None
-        try:
-            outcome = self._consumer.ask(request)
-        except BaseException:
-            with self._guard:
-                self._answers[:0] = answers
-            raise
-        late = sum(answer.where.stop - answer.where.start for answer in answers) - sum(outcome.settled[: len(answers)])
-        if late:
-            log.warning("%d items were acknowledged after their lease had run out: others may get them again", late)
-        return outcome
-
-    def _keep(self) -> None:
-        """Send acknowledgements that are due and renew claims, until closed."""
-        while not self._closed:
-            self._tick.wait(min(self._linger, self._lease_ms / 6000))
-            if self._closed:
-                return
-            now = self._runtime.monotonic()
-            with self._guard:
-                due = bool(self._answers) and now - self._since >= self._linger
-                old = {lot.claim for lot in self._held if now - lot.renewed > self._lease_ms / 3000}
-            if not due and not old:
-                continue
-            try:
-                with self._swapping:
-                    outcome = self._send(Request(extend=[(claim, self._lease_ms) for claim in sorted(old)]))
-            except QueueError as error:
-                log.warning("acknowledgements could not be sent, they will be again: %s", error)
-                continue
-            if outcome is None or not old:
-                continue
-            # A claim that was lost meanwhile is not renewed: its deadline stays, and its items are not handed out.
-            held = {claim for claim, count in zip(sorted(old), outcome.settled[-len(old) :], strict=True) if count}
-            with self._guard:
-                for lot in self._held:
-                    if lot.claim in held:
-                        lot.deadline, lot.renewed = outcome.deadline, now
-                    elif lot.claim in old:
-                        lot.deadline = min(lot.deadline, now)
+        left = self._sent + self._linger - now
+        if left > 0:
+            return left
+        self.flush()
+        return self._linger

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 from pqueue import head as transitions
@@ -26,7 +26,8 @@ from pqueue.errors import (
     SyncFailed,
 )
 from pqueue.head import Head, Range, Span
-from pqueue.names import HEAD, canonical, dead_name, draw_id
+from pqueue.letters import written
+from pqueue.names import HEAD, dead_name, draw_id
 from pqueue.parts import Parts
 from pqueue.reader import AHEAD, Damage, Reader
 from pqueue.sweep import Sweeper
@@ -39,6 +40,15 @@ MAX_RANGES = 10_000
 
 _TRIES = 4
 """Of an unanswered swap, beside those of the store's own library."""
+
+_LOOK = 0.1
+"""Seconds that requests may go the short way until others' claims are looked at again, a dead process's say."""
+
+_FEW = 64
+"""Ranges with which the short way is one."""
+
+_BURIAL_MS = 30_000
+"""How long a burier has (rule 17)."""
 
 _DEAR = 0.001
 """Seconds above which a swap is worth a pause for the sake of other consumers (H2)."""
@@ -147,8 +157,9 @@ class Consumer:
     def forget(self) -> None:
         """In a forked child: a new client with nothing of the parent's (rule 31)."""
         self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead, orphaned=self._owe)
-        self._graver = Reader(self._store, self._view, self._parts.codecs, self._mend)
         self._reader = Reader(self._store, self._view, self._parts.codecs, self._runtime, self._mend)
+        self._behind = Reader(self._store, self._view, self._parts.codecs, self._runtime, self._mend)
+        """Reads what was given back, and dead letters: one that goes back would start its segment again."""
         self._head: Head | None = None
         self._version: Version = 0
         self._now = StoreTime("", 0)
@@ -316,7 +327,7 @@ class Consumer:
             if ordinal != self._decoded_ordinal or not 0 <= at <= len(self._decoded) - request.lend:
                 at = 0 if self._decode_ahead(ordinal, offset, request.lend) else len(self._decoded)
             items = self._decoded[at : at + request.lend]
-            if items:
+            if len(items) == request.lend:
                 where = Range(ordinal, offset, offset + len(items))
                 until = transitions.rounded(now, request.lease_ms)
                 lent = Span(*where, 1, transitions.CLAIMED, until, request.claim, self._own())
@@ -324,7 +335,7 @@ class Consumer:
                 outcome.lots.append(Lot(where, items))
                 outcome.deadline = self._deadline(local, request.lease_ms)
                 offset = where.stop
-            elif not request.answers:
+            elif not request.ride:
                 return None
         if (spans[0].ordinal if spans else ordinal) != head.lowest[0]:
             return None  # it frees segments, and is to be durable
@@ -478,6 +489,9 @@ class Consumer:
                     self._pause_until = self._runtime.monotonic() + pause
                 try:
                     self._sweeper.after(head, new, aside=self._swap_seconds > _DEAR)
+                    self._bury_answered(new, requests)
+                except Landed as landed:
+                    raise Landed(outcomes) from landed.__cause__
                 except BaseException as interrupt:
                     raise Landed(outcomes) from interrupt
                 return outcomes
@@ -539,46 +553,58 @@ class Consumer:
     ) -> tuple[Head, _Grave | None]:
         """Claim or take up to `wanted` items, what was given back first; stops before what can't be read."""
         until = transitions.rounded(now_ms, request.lease_ms)
-        # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
         limit = self._parts.meta.max_attempts
-        spans = list(transitions.ready(head, now_ms))[:64]
-        # Alone, what comes after it is read meanwhile; among others, somebody else would take it.
-        further = wanted if self._met else 2 * wanted
-        self._reader.read_ahead(head.ordinal, head.offset, further - sum(span.size for span in spans))
-        for place in (*((span.ordinal, span.start, span) for span in spans), (head.ordinal, head.offset, None)):
+        spans = list(islice(transitions.ready(head, now_ms), 64))
+        if len(head.rest.spans) < MAX_RANGES or request.take:
+            self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
+            places = [*((span.ordinal, span.start, span) for span in spans), (head.ordinal, head.offset, None)]
+        else:
+            places = [(span.ordinal, span.start, span) for span in spans]  # what is new would add a range
+        left = wanted
+        for place in places:
             ordinal, offset, span = place
-            while wanted:
-                allowed = wanted
-                if span is not None:
-                    allowed = min(wanted, span.stop - offset)
-                    if request.lend:
-                        allowed = min(allowed, transitions.allowance(request.lend, span.attempts, limit))
+            attempts = 0 if span is None else span.attempts
+            if limit is not None and attempts >= limit and span is not None:
+                if request.ride:
+                    return self._step(head), None
+                return self._step(head), _Grave(Range(*span[:3]), "attempts", None, b"", damaged=False)
+            if request.lend:
+                # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
+                most = transitions.allowance(wanted, attempts, limit)
+                if request.ride and limit is not None and attempts >= limit - 1:
+                    return self._step(head), None
+                left = min(left, most - sum(len(lot.items) for lot in outcome.lots))
+            while left > 0:
+                allowed = left if span is None else min(left, span.stop - offset)
+                reader = self._reader if span is None else self._behind
                 try:
-                    chunk = self._reader.chunk(ordinal, offset, allowed)
+                    chunk = reader.chunk(ordinal, offset, allowed)
                 except Damage as damage:
                     where = (
                         damage.where if span is None else damage.where._replace(stop=min(damage.where.stop, span.stop))
                     )
-                    return head, _Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)
+                    grave = _Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)
+                    return head, None if request.ride else grave
                 if chunk is None:
                     break
                 if span is not None and chunk.where.ordinal != span.ordinal:
                     gone = CorruptSegment(f"the items at offsets {offset} to {span.stop - 1} were lost in a power cut")
-                    return head, _Grave(Range(span.ordinal, offset, span.stop), "lost", gone, b"", damaged=False)
-                items, grave = self._decode(chunk.where, chunk.records)
+                    where = Range(span.ordinal, offset, span.stop)
+                    return head, None if request.ride else _Grave(where, "lost", gone, b"", damaged=False)
+                items, bad = self._decode(chunk.where, chunk.records)
                 if items:
                     where = chunk.where._replace(stop=chunk.where.start + len(items))
-                    outcome.lots.append(Lot(where, items))
+                    outcome.lots.append(Lot(where, items, attempts + 1, chunk.times[: len(items)]))
                     head = (
                         transitions.claimed(head, where, request.claim, self._own(), until)
                         if request.lend
                         else transitions.taken(head, where)
                     )
-                    wanted -= len(items)
+                    left -= len(items)
                     ordinal, offset = where.ordinal, where.stop
-                if grave is not None:
-                    return self._step(head), grave
-                if span is not None and (offset >= span.stop or allowed < wanted):
+                if bad is not None:
+                    return self._step(head), None if request.ride else bad
+                if span is not None and offset >= span.stop:
                     break
         return self._step(head), None
 
@@ -786,19 +812,26 @@ class Consumer:
     # -- dead letters and deletion ------------------------------------------------------------------------------------
 
     def _set_aside(self, head: Head, version: Version, grave: _Grave) -> QueueError | None:
-        """Bury what can't be read: mark, write, acknowledge (rule 17). None: others were faster, plan again."""
+        """Bury what can't be read: mark, write, acknowledge (rule 17). None: nothing to tell, plan again."""
         claim = self.draw_claim()
-        now = self._time().ms
-        until = transitions.rounded(now, 30_000)
+        until = transitions.rounded(self._time().ms, _BURIAL_MS)
         new = transitions.rebooted(head, self._time(), self._runtime.wall_ms())
-        new = transitions.claimed(new, grave.where, claim, self._own(), until)
-        new, count = transitions.dying(new, claim, grave.where, until, grave.reason, str(grave.error))
+        if grave.error is None:
+            error = "whoever claimed it last died, or let the lease run out"
+            new, count = transitions.condemned(new, grave.where, claim, until, grave.reason, error)
+        else:
+            new = transitions.claimed(new, grave.where, claim, self._own(), until)
+            new, count = transitions.dying(new, claim, grave.where, until, grave.reason, str(grave.error))
         if not count or not self._swap(head, version, self._step(new), [], []):
             return None
-        log.warning("set aside %s", grave.error)
         assert self._head is not None
-        span = next(span for span in self._head.rest.spans if span.claim == claim)
-        self._bury(span, grave.raw, damaged=grave.damaged)
+        for span in self._head.rest.spans:
+            if span.claim == claim:
+                if grave.error is not None:
+                    log.warning("set aside %s", grave.error)
+                    self._bury(span, grave.raw, damaged=grave.damaged)
+                else:
+                    self._bury_each(span)
         return grave.error
 
     def _bury_overdue(self, head: Head) -> None:
@@ -807,33 +840,53 @@ class Consumer:
             claim = self.draw_claim()
             where = Range(span.ordinal, span.start, span.stop)
             new = transitions.rebooted(head, self._time(), self._runtime.wall_ms())
-            new = transitions.taken_over(new, where, claim, transitions.rounded(self._time().ms, 30_000))
+            new = transitions.taken_over(new, where, claim, transitions.rounded(self._time().ms, _BURIAL_MS))
             if not self._swap(head, self._version, new, [], []):
                 return
+            if span.reason not in ("damaged", "lost"):
+                self._bury_each(span._replace(claim=claim))
+                return
             raw = b""
-            damaged = span.reason == "damaged"
             try:
-                chunk = self._reader.chunk(span.ordinal, span.start, 1)
-                raw = chunk.records[0] if chunk else b""
+                self._behind.chunk(span.ordinal, span.start, 1)
             except Damage as damage:
                 raw = damage.raw
             except BlobMissing:
                 log.warning("the segment of a dead letter at offset %d is gone", span.start)
-            self._bury(span._replace(claim=claim), raw, damaged=damaged)
+            self._bury(span._replace(claim=claim), raw, damaged=span.reason == "damaged")
             return
 
+    def _bury_answered(self, head: Head, requests: Sequence[Request]) -> None:
+        """Write the dead letters that a swap in place has marked; what fails is done again by whoever finds it late."""
+        claims = {answer.claim for request in requests for answer in request.answers if answer.bury or answer.back}
+        for span in head.rest.spans if claims else ():
+            if span.state == transitions.DYING and span.claim in claims:
+                try:
+                    self._bury_each(span)
+                except StoreError as error:
+                    log.warning("the dead letter of offset %d could not be written yet: %s", span.start, error)
+
+    def _bury_each(self, span: Span) -> None:
+        """Bury items that can be read as records: neighbours may have been marked as one, each has its own letter."""
+        for offset in range(span.start, span.stop):
+            one = span._replace(start=offset, stop=offset + 1)
+            raw = b""
+            damaged = False
+            try:
+                chunk = self._behind.chunk(span.ordinal, offset, 1)
+                raw = chunk.records[0] if chunk else b""
+            except Damage as damage:
+                raw, damaged = damage.raw, True
+            except BlobMissing:
+                log.warning("the segment of a dead letter at offset %d is gone", offset)
+            if span.reason == "attempts":
+                log.warning("set aside the item at offset %d after %d attempts: %s", offset, span.attempts, span.error)
+            else:
+                log.info("set aside the item at offset %d (%s): %s", offset, span.reason, span.error)
+            self._bury(one, raw, damaged=damaged)
+
     def _bury(self, span: Span, raw: bytes, *, damaged: bool) -> None:
-        letter = {
-            "attempts": span.attempts,
-            "count": span.size,
-            "error": span.error,
-            "format": 1,
-            "offset": span.start,
-            "queue": self._parts.meta.queue,
-            "reason": span.reason,
-            "record": base64.b64encode(raw).decode(),
-        }
-        self._store.write(dead_name(span.start), canonical(letter))
+        self._store.write(dead_name(span.start), written(span, self._parts.meta.queue, raw))
         while True:
             head = self._head if self._head is not None else self._load()
             new, count = transitions.buried(head, span.claim, Range(span.ordinal, span.start, span.stop))

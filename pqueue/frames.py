@@ -186,7 +186,11 @@ class Shape:
         return None
 
     def records(self, frame: Frame) -> list[bytes]:
-        """A frame's records.
+        """A frame's records; see `opened`."""
+        return self.opened(frame)[0]
+
+    def opened(self, frame: Frame) -> tuple[list[bytes], int | None]:
+        """A frame's records, and the time of its commit in ms since the epoch, where the queue records it.
 
         Raises:
             CorruptSegment: its codecs do not decode it, or its lengths do not add up.
@@ -200,22 +204,19 @@ class Shape:
                     body = codec.decode(body, place)
             except ValueError as error:
                 raise CorruptSegment(f"a codec can't decode the frame of item {frame.first}: {error}") from error
+        at_ms = None
         if flags & _TIMED:
+            at_ms = _TIME.unpack_from(body)[0]
             body = body[_TIME.size :]
         count = frame.count
         if count == 1:
-            return [body]
+            return [body], at_ms
         lengths = array("I")
         lengths.frombytes(body[: 4 * count])
         ends = list(accumulate(lengths, initial=4 * count))
         if len(lengths) != count or ends[-1] != len(body):
             raise CorruptSegment(f"the lengths in the frame of item {frame.first} do not add up")
-        return [body[start:stop] for start, stop in pairwise(ends)]
-
-    @staticmethod
-    def committed_ms(frame: Frame) -> int | None:
-        """The time of the commit, where the queue records it (frames without codecs)."""
-        return _TIME.unpack_from(frame.body)[0] if frame.flags & _TIMED and not frame.flags & _ENCODED else None
+        return [body[start:stop] for start, stop in pairwise(ends)], at_ms
 
 
 # A header's fields bound its bytes: lengths below 2**27, flags below 8. Cheap enough to try at each byte of a segment.

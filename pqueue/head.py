@@ -275,7 +275,6 @@ def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None) -> Hea
 
     Each owner is asked for once: that is a call of the system.
     """
-
     owners = {span.owner for span in head.rest.spans if span.state == CLAIMED and span.owner} if alive else ()
     dead = {owner for owner in owners if alive is not None and not alive(owner)}
 

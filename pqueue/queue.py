@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
-from pqueue.ahead import Ahead
+from pqueue.ahead import NOTHING, Ahead
 from pqueue.claims import Consumer
+from pqueue.dead import Dead
 from pqueue.errors import Empty, ShutDown, StoreError
+from pqueue.leases import Leases
 from pqueue.lending import Lending
 from pqueue.log import Log
+from pqueue.message import Batch, Message
 from pqueue.opening import find
 from pqueue.parts import Parts
+from pqueue.receive import Receiver
+from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
 from pqueue.typed import ItemType
 from pqueue.view import View
 
 T = TypeVar("T")
+M = TypeVar("M")
+
+_NO_DELAY = RetryDelay.constant(0)
 
 _POLL = 0.001
 """Seconds a waiting `get` first sleeps between two looks, where nobody can wake it."""
@@ -38,6 +46,7 @@ class Queue(Generic[T]):
     - A `put` that returned is delivered, under the queue's durability: `written` survives the death of the process,
       `synced` a power cut too, `buffered` nothing until `sync`, `close` or a full segment.
     - A `get` that returned has acknowledged its item: nobody gets it again (`ack_linger` 0).
+    - What `receive` lent is acknowledged when `ack` returns, and comes again if whoever holds it dies before.
     - Each producer's items come in the order they were put; one put after another had returned is behind it.
     - Any number of threads, processes and, in a bucket, hosts may use it at once. There is nothing to repair after a
       crash.
@@ -56,6 +65,8 @@ class Queue(Generic[T]):
         codecs: Sequence[Codec] | None = None,
         fixed: dict[str, Any] | None = None,
         lease: float = 30.0,
+        auto_extend: bool = True,
+        retry_delay: RetryDelay = _NO_DELAY,
         ack_linger: float | None = None,
         prefetch: int = 1000,
         runtime: Runtime = REAL,
@@ -70,6 +81,8 @@ class Queue(Generic[T]):
             codecs: what meta names, or will name; None: what it names.
             fixed: what meta fixes, as far as the opener names it; see `Meta`.
             lease: seconds that a claim holds without being renewed.
+            auto_extend: whether messages are renewed while this process lives and they are not answered.
+            retry_delay: what a message that is given back for an error waits for.
             ack_linger: seconds that the acknowledgements of `get` may wait for one another; None: the store's default.
             prefetch: items claimed ahead where acknowledgements linger.
             runtime: time and chance.
@@ -96,10 +109,15 @@ class Queue(Generic[T]):
         self._consumer = Consumer(parts, serializer, self._log.mend)
         buffered = meta.durability == "buffered"
         linger = ack_linger if ack_linger is not None else float("inf") if buffered else store.ack_linger
-        self._ahead = Ahead(parts, self._consumer, prefetch=prefetch, lease=lease, linger=linger) if linger else None
+        self._leases = Leases(runtime, self._consumer)
+        self._ahead = Ahead(runtime, self._leases, prefetch=prefetch, lease=lease, linger=linger) if linger else None
         self._takes = self._consumer.take if self._ahead is None else self._ahead.take
+        self._pop = self._ahead.pop if self._ahead is not None else None
+        self._receiver = Receiver(runtime, self._leases, Retry(runtime, retry_delay))
+        self._auto_extend = auto_extend
         self._lease = lease
         self._dear = not store.always_answers
+        self._dead = Dead(store, serializer, self._put_again)
         self._closed = False
         self._acted = runtime.event()
         self._waiters = 0
@@ -139,6 +157,14 @@ class Queue(Generic[T]):
             if self._waiters:
                 self._acted.set()
 
+    def _put_again(self, record: bytes) -> None:
+        """A dead letter's record, stored on return."""
+        if self._closed:
+            raise _closed()
+        self._log.put((record,))
+        self._log.flush()
+        self._acted.set()
+
     def sync(self) -> None:
         """Flush: what was put or handed out before is as durable as in `written`; in `synced`, it was before.
 
@@ -167,8 +193,11 @@ class Queue(Generic[T]):
         """
         if timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
-        item: T = (self._take(1) or self._wait(1, block, timeout))[0]
-        return item
+        if self._pop is not None:
+            item: T = self._pop()
+            if item is not NOTHING:
+                return item
+        return (self._take(1) or self._wait(lambda: self._take(1), block, timeout))[0]
 
     def get_many(self, n: int, block: bool = True, timeout: float | None = None) -> list[T]:
         """Take the next items: at least one, at most `n`, in one step; see `get`."""
@@ -176,23 +205,77 @@ class Queue(Generic[T]):
             raise ValueError("'n' must be a positive number")
         if timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
-        return list(self._take(n) or self._wait(n, block, timeout))
+        return list(self._take(n) or self._wait(lambda: self._take(n), block, timeout))
+
+    def receive(self, block: bool = True, timeout: float | None = None, lease: float | None = None) -> Message[T]:
+        """Borrow the next item: it is acknowledged by `Message.ack`, and comes again if that never happens.
+
+        First come those that were given back and are ready, lowest offset first, then the next in the queue.
+
+        Args:
+            block: whether to wait for one.
+            timeout: how long, in seconds; None: for ever.
+            lease: seconds until others may get it, unless it is renewed; None: this object's.
+
+        Raises:
+            Empty, SerializationError, CorruptSegment, ShutDown: see `get`.
+            StoreError: no answer; what was lent, if it was, comes with the next call.
+        """
+        return self._received(1, block, timeout, lease)[0]
+
+    def receive_many(
+        self, n: int, block: bool = True, timeout: float | None = None, lease: float | None = None
+    ) -> Batch[T]:
+        """Borrow the next items under one claim: at least one, at most `n`; see `receive`.
+
+        Items that came back before are lent with fewer neighbours each time, and alone for their last attempt
+        (`max_attempts`), so that one that kills its workers takes no other along.
+        """
+        if n < 1:
+            raise ValueError("'n' must be a positive number")
+        return Batch(self._receiver, self._received(n, block, timeout, lease))
+
+    def messages(self, timeout: float | None = None, lease: float | None = None) -> Iterator[Message[T]]:
+        """A worker's loop: each next message, until this object is closed or none came within `timeout` seconds."""
+        while True:
+            try:
+                message = self.receive(True, timeout, lease)
+            except (Empty, ShutDown):
+                return
+            yield message
+
+    def _received(self, n: int, block: bool, timeout: float | None, lease: float | None) -> list[Message[T]]:
+        if timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        if lease is not None and not lease > 0:
+            raise ValueError("'lease' must be a positive number")
+        lease_ms = int(1000 * (self._lease if lease is None else lease))
+        return self._borrow(n, lease_ms) or self._wait(lambda: self._borrow(n, lease_ms), block, timeout)
+
+    def _borrow(self, n: int, lease_ms: int) -> list[Message[T]]:
+        return self._looked(lambda: self._receiver.take(n, lease_ms, renews=self._auto_extend))
 
     def _take(self, n: int) -> Sequence[T]:
+        if self._receiver.ahead:
+            self._receiver.release()  # what it holds comes first
+        return self._looked(lambda: self._takes(n))
+
+    def _looked(self, take: Callable[[], M]) -> M:
+        """What this finds; where it finds nothing, once more with what this object has in its buffer put."""
         if self._closed:
             raise _closed()
         try:
-            items = self._takes(n)
+            items = take()
             if not items and self._log.buffered:
                 self._log.flush()  # this object's own get finds nothing stored
-                items = self._takes(n)
+                items = take()
         except StoreError as error:
             if self._closed:
                 raise _closed() from error
             raise
         return items
 
-    def _wait(self, n: int, block: bool, timeout: float | None) -> Sequence[T]:
+    def _wait(self, take: Callable[[], M], block: bool, timeout: float | None) -> M:
         """Look again with a growing, bounded, jittered pause, which an act in this process cuts short."""
         if not block:
             raise Empty("nothing to hand out now")
@@ -207,7 +290,7 @@ class Queue(Generic[T]):
                 if left <= 0:
                     raise Empty(f"nothing came within {timeout} s")
                 self._acted.clear()
-                items = self._take(n)
+                items = take()
                 if items:
                     return items
                 self._acted.wait(min(left, pause * runtime.random.uniform(0.5, 1.5)))
@@ -220,7 +303,12 @@ class Queue(Generic[T]):
         if self._closed:
             raise _closed()
         self._log.flush()
-        return Lending(self._consumer, self._runtime, self._lease)
+        return Lending(self._runtime, self._leases, self._lease)
+
+    @property
+    def dead(self) -> Dead:
+        """Its dead letters."""
+        return self._dead
 
     def __len__(self) -> int:
         """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
@@ -245,9 +333,11 @@ class Queue(Generic[T]):
         self._closed = True
         self._acted.set()
         try:
+            self._receiver.release()
             if self._ahead is not None:
                 self._ahead.close()
         finally:
+            self._leases.close()
             self._store.close()
 
     def __enter__(self) -> Self:
@@ -266,6 +356,8 @@ class Queue(Generic[T]):
         self._runtime.forget()
         self._log.forget()
         self._consumer.forget()
+        self._leases.forget()
+        self._receiver.forget()
         if self._ahead is not None:
             self._ahead.forget()
         self._acted = self._runtime.event()

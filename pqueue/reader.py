@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ AHEAD = 1000
 """Records kept decoded ahead of what was asked for."""
 
 _CURSORS = 16
+_FAR = 1 << 63
 
 PARALLEL = 8
 """Segments read at a time, where each is one request: 20, 75 and 150 a second with one, four and eight at 25 ms."""
@@ -33,6 +35,8 @@ class Chunk(NamedTuple):
 
     where: Range
     records: Sequence[bytes]
+    times: Sequence[int] = ()
+    """When each was committed, in ms since the epoch, where the queue records it."""
 
 
 class Damage(Exception):  # a finding of the reader's, told to users as CorruptSegment
@@ -133,6 +137,17 @@ class _Cursor:
         """The item of the segment that `_records[0]` is."""
         self._records: list[bytes] = []
         self._frames: deque[Frame] = deque()
+        self._marks: list[tuple[int, int]] = []
+        """First item and time of the frames that have one."""
+
+    def times(self, item: int, count: int) -> Sequence[int]:
+        """When these items were committed; empty where the queue does not record it."""
+        marks = self._marks
+        if not marks:
+            return ()
+        del marks[: max(0, bisect_right(marks, (self._first, _FAR)) - 1)]
+        places = (bisect_right(marks, (one, _FAR)) - 1 for one in range(item, item + count))
+        return [marks[max(0, place)][1] for place in places]
 
     def window(self, item: int, wanted: int, entry: Entry) -> Sequence[bytes]:
         """Records from this item on, at most `wanted`; none where the segment ends for now.
@@ -145,6 +160,7 @@ class _Cursor:
             self._first = 0
             self._records.clear()
             self._frames.clear()
+            self._marks.clear()
         while self._first + len(self._records) - item < wanted and self._advance(item, entry):
             pass
         start = item - self._first
@@ -172,7 +188,10 @@ class _Cursor:
             stop = frame.first + frame.count
             if stop > item:
                 try:
-                    self._records.extend(scanner.shape.records(frame))
+                    records, at_ms = scanner.shape.opened(frame)
+                    self._records.extend(records)
+                    if at_ms is not None:
+                        self._marks.append((frame.first, at_ms))
                 except CorruptSegment as error:
                     if self._holds(item):
                         return bool(decoded)
@@ -246,9 +265,11 @@ class Reader:
                 ordinal += 1
                 continue
             offset = max(offset, entry.base)
-            records = self._cursor(entry).window(offset - entry.base, wanted, entry)
+            cursor = self._cursor(entry)
+            records = cursor.window(offset - entry.base, wanted, entry)
             if records:
-                return Chunk(Range(ordinal, offset, offset + len(records)), records)
+                times = cursor.times(offset - entry.base, len(records))
+                return Chunk(Range(ordinal, offset, offset + len(records)), records, times)
             if entry.count != OPEN:
                 return None
             if not self._view.load() and not self._mended(entry):

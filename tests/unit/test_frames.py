@@ -36,7 +36,7 @@ def test_a_commit_comes_out_as_it_went_in(batch):
 def test_a_time_rides_along():
     found = SHAPE.decode(SHAPE.frame([b"a", b"b"], 0, at_ms=1234), 46, 0)
     assert records(found) == [b"a", b"b"]
-    assert SHAPE.committed_ms(found.frames[0]) == 1234
+    assert SHAPE.opened(found.frames[0])[1] == 1234
 
 
 def test_codecs_are_undone_in_reverse_and_bound_to_their_place():

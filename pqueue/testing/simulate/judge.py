@@ -130,6 +130,8 @@ class Judge:
 
     def _check_letter(self, given: Given, offset: int) -> None:
         by = self._oracle.acked.get(offset)
+        if given.how != "take" and self._buried.get(offset) in ("attempts", "rejected"):
+            return  # delivered, and in vain
         if offset in self._buried and (given.how != "lend" or (by is not None and by.claim == given.claim)):
             self._violate(f"17: {given.item} was handed out to {given.who} and is among the dead letters")
 
@@ -203,7 +205,15 @@ class Judge:
 
     def _check_buried(self, offset: int, item: str, by: Acked | None) -> None:
         oracle = self._oracle
-        if item in oracle.uneven:
+        reason = self._buried[offset]
+        if reason in ("attempts", "rejected"):
+            if by is not None and by.state != "dying":
+                self._violate(f"17: {item} was acknowledged by {by.who} and is among the dead letters")
+            if reason == "rejected" and item not in oracle.rejected:
+                self._violate(f"17: nobody rejected {item}")
+            if reason == "attempts" and oracle.attempts[offset] < (oracle.max_attempts or 1 << 30):
+                self._violate(f"18: {item} was set aside after {oracle.attempts[offset]} attempts")
+        elif item in oracle.uneven:
             if by is not None and by.state != "dying":
                 self._violate(f"17: {item} was acknowledged by {by.who} and is among the dead letters")
         elif item not in oracle.poison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -76,6 +77,7 @@ class Oracle:
     """Whether clocks were tampered with: then leases may be misjudged, as H12 allows."""
     calm: bool = False
     """Whether nothing goes wrong: then nothing is left behind either."""
+    max_attempts: int | None = None
     buffered: bool = False
     """Whether puts of several items may be flushed in parts."""
     violations: list[str] = field(default_factory=list)
@@ -87,6 +89,9 @@ class Oracle:
         self.told: list[Told] = []
         self.acked: dict[int, Acked] = {}
         self.grants: dict[tuple[int, str], str] = {}
+        self.attempts: Counter[int] = Counter()
+        """How often each offset was claimed."""
+        self.rejected: set[str] = set()
         self.poison: set[str] = set()
         self.uneven: set[str] = set()
         """Items that only some clients can read."""
@@ -254,6 +259,7 @@ class Oracle:
                 self.acked[offset] = Acked(who, "waiting", "")
             elif now.state == "claimed":
                 self.grants[offset, now.claim] = who
+                self.attempts[offset] += 1
 
     def _one_place(self, old: Consumed, new: Consumed) -> None:
         """Each item is one of acknowledged, claimed, given back, dying, waiting; and never leaves the first."""
@@ -277,3 +283,4 @@ class Oracle:
             self.stolen.append((offset, was.claim, who))  # its own may give it back, and take it again in the same swap
         if now.state == "claimed":
             self.grants[offset, now.claim] = who
+            self.attempts[offset] += 1

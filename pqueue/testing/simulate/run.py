@@ -170,6 +170,7 @@ class Run:
         )
         self.oracle.clocks = "clock jumps" in PROFILES[plan.profile].weights
         self.oracle.calm = bool(plan.parts) and not PROFILES[plan.profile].weights
+        self.oracle.max_attempts = plan.setup.max_attempts
         self.oracle.buffered = plan.setup.durability == "buffered"
         self.clients: list[Client] = []
         self._reborn: dict[str, int] = {}

@@ -1,0 +1,229 @@
+"""Claims that one queue object holds: when they end, who renews them, what is answered for them.
+
+Whatever lends items rests on this: `ahead` (for `get`), `lending` (for a loop), `receive` (for messages).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from pqueue.claims import Answer, Consumer, Lot, Outcome, Request
+from pqueue.errors import QueueError
+from pqueue.runtime import Runtime
+
+log = logging.getLogger("pqueue")
+
+_IDLE = float("inf")
+
+LOST = float("-inf")
+"""The deadline of a claim that is somebody else's by now."""
+
+Chore = Callable[[float], float | None]
+"""What is to be done from time to time: given the time, does what is due; seconds until it wants to be asked again."""
+
+
+class Loan:
+    """What one swap lent, under one claim."""
+
+    __slots__ = ("claim", "deadline", "lease_ms", "left", "lots", "renewed", "renews")
+
+    def __init__(self, claim: str, outcome: Outcome, lease_ms: int, now: float, *, renews: bool) -> None:
+        self.claim = claim
+        self.lots = outcome.lots
+        self.deadline = outcome.deadline
+        """On the runtime's clock: nothing of it is handed out, or acknowledged, from then on (rule 16)."""
+        self.lease_ms = lease_ms
+        self.renewed = now
+        self.renews = renews
+        self.left = sum(len(lot.items) for lot in outcome.lots)
+        """Items not done with."""
+
+
+class Leases:
+    """The claims of one queue object, for any number of threads."""
+
+    def __init__(self, runtime: Runtime, consumer: Consumer) -> None:
+        self._runtime = runtime
+        self._consumer = consumer
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: nothing of the parent's claims (rule 31)."""
+        self._guard = self._runtime.lock()
+        self._loans: dict[str, Loan] = {}
+        self._unheard: list[str] = []
+        self._chores: list[Chore] = []
+        self._tick = self._runtime.event()
+        self._pause = _IDLE
+        """How long the keeper sleeps."""
+        self._keeping = False
+        self._closed = False
+
+    def ask(
+        self,
+        answers: Sequence[Answer] = (),
+        *,
+        lend: int = 0,
+        lease_ms: int = 0,
+        renews: bool = True,
+        ride: bool = False,
+    ) -> tuple[Sequence[int], Loan | None]:
+        """Answer and borrow in one swap: for each answer how many items its claim still held, and what was lent.
+
+        Raises:
+            StoreError: no answer; what was lent unheard is lent by the next call.
+            CorruptSegment, SerializationError: an item can't be read; told once, never to a `ride`.
+        """
+        if not lend:
+            return (self._consumer.ask(Request(answers=answers)).settled if answers else ()), None
+        # An id stays until its swap is answered, so that what was lent unheard is found again (rule 14).
+        try:
+            claim = self._unheard.pop() if self._unheard else self._consumer.draw_claim()
+        except IndexError:  # another thread's
+            claim = self._consumer.draw_claim()
+        try:
+            outcome = self._consumer.ask(Request(0, lend, claim, lease_ms, answers, ride=ride))
+        except BaseException:
+            self._unheard.append(claim)
+            raise
+        if not outcome.lots:
+            return outcome.settled, None
+        loan = Loan(claim, outcome, lease_ms, self._runtime.monotonic(), renews=renews)
+        self._loans[claim] = loan
+        if renews and lease_ms < 6000 * self._pause:
+            self.within(lease_ms / 6000)
+        return outcome.settled, loan
+
+    def extend(self, loan: Loan, lease_ms: int) -> bool:
+        """Renew a claim for so long, never for less than it has; whether it still held anything."""
+        outcome = self._consumer.ask(Request(extend=[(loan.claim, lease_ms)]))
+        held = bool(outcome.settled[-1])
+        loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
+        loan.renewed = self._runtime.monotonic()
+        return held
+
+    def hold(self, loan: Loan) -> bool:
+        """Whether this object holds the claim, as far as it knows."""
+        return loan.claim in self._loans
+
+    def done(self, loan: Loan) -> None:
+        """Nothing of it is to be renewed any more."""
+        self._loans.pop(loan.claim, None)
+
+    def chore(self, chore: Chore) -> None:
+        """Have the keeper do something from time to time."""
+        self._chores.append(chore)
+
+    def within(self, seconds: float) -> None:
+        """Have the keeper look at everything within so many seconds."""
+        if seconds < self._pause:
+            if not self._keeping:
+                with self._guard:
+                    begins = not self._keeping and not self._closed
+                    self._keeping = True
+                if begins:
+                    self._runtime.spawn(self._keep, "keeper")
+            self._tick.set()
+
+    def close(self) -> None:
+        """Renew nothing any more; what is held comes back when its lease ends, unless it is answered for."""
+        self._closed = True
+        self._tick.set()
+
+    # -- the keeper ---------------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Renew what is older than a third of its lease, do the chores, until closed."""
+        while not self._closed:
+            self._tick.clear()
+            self._pause = _IDLE  # before looking: what is begun meanwhile wakes this
+            pauses = [left for chore in self._chores if (left := self._attended(chore)) is not None]
+            loans = [loan for loan in tuple(self._loans.values()) if loan.renews]
+            self._renew(loans)
+            pauses += [loan.lease_ms / 6000 for loan in loans]
+            self._pause = max(0.001, min(pauses)) if pauses else _IDLE
+            self._tick.wait(self._pause if pauses else None)
+
+    def _attended(self, chore: Chore) -> float | None:
+        try:
+            return chore(self._runtime.monotonic())
+        except QueueError as error:
+            log.warning("acknowledgements could not be sent, they will be again: %s", error)
+            return 0.1
+
+    def _renew(self, loans: Sequence[Loan]) -> None:
+        now = self._runtime.monotonic()
+        old = [loan for loan in loans if now - loan.renewed > loan.lease_ms / 3000 and loan.deadline != LOST]
+        if not old:
+            return
+        try:
+            outcome = self._consumer.ask(Request(extend=[(loan.claim, loan.lease_ms) for loan in old]))
+        except QueueError as error:
+            log.warning("claims could not be renewed, this is tried again: %s", error)
+            return
+        for loan, held in zip(old, outcome.settled[-len(old) :], strict=True):
+            # A claim that was lost meanwhile is not renewed, and nothing of it is handed out any more.
+            loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
+            loan.renewed = now
+            if not held:
+                self.done(loan)
+
+
+class Tab:
+    """Answers that can wait for the next swap; kept while it is not known whether a swap has carried them."""
+
+    def __init__(self, runtime: Runtime, leases: Leases) -> None:
+        self._leases = leases
+        self._guard = runtime.lock()
+        self._swapping = runtime.lock()
+        self._answers: list[Answer] = []
+        self._firm = 0
+        """So many of them were sent before: they are sent again as they were, to be told what became of them."""
+
+    @property
+    def acknowledged(self) -> int:
+        """Items whose acknowledgement has not gone out."""
+        return sum(one.where.stop - one.where.start for one in tuple(self._answers) if not one.back)
+
+    def __bool__(self) -> bool:
+        return bool(self._answers)
+
+    def add(self, answer: Answer) -> None:
+        """Note an answer; neighbours are one."""
+        with self._guard:
+            answers = self._answers
+            if len(answers) > self._firm:
+                last = answers[-1]
+                where = answer.where
+                if last.where.stop == where.start and last._replace(where=where) == answer:
+                    answers[-1] = last._replace(where=last.where._replace(stop=where.stop))
+                    return
+            answers.append(answer)
+
+    def send(self, lend: int = 0, lease_ms: int = 0) -> Loan | None:
+        """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.ask`."""
+        with self._swapping:
+            with self._guard:
+                answers, self._answers = self._answers, []
+                self._firm = 0
+            if not answers and not lend:
+                return None
+            try:
+                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms)
+            except BaseException:
+                with self._guard:
+                    self._answers[:0] = answers
+                    self._firm = len(answers)
+                raise
+        late = sum(answer.where.stop - answer.where.start for answer in answers) - sum(settled[: len(answers)])
+        if late:
+            log.warning("%d items were acknowledged after their lease had run out: others may get them again", late)
+        return loan
+
+
+def rest_of(lot: Lot, start: int) -> Lot:
+    """A lot without its first items."""
+    return lot._replace(
+        where=lot.where._replace(start=lot.where.start + start), items=lot.items[start:], times=lot.times[start:]
+    )

@@ -1,0 +1,161 @@
+"""What `receive` lends: messages, one or many under one claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from pqueue.leases import Loan
+
+if TYPE_CHECKING:
+    from pqueue.receive import Receiver
+
+T = TypeVar("T")
+
+HELD, ANSWERING, ANSWERED = range(3)
+
+
+class Message(Generic[T]):
+    """An item lent until it is answered: by `ack`, `nack` or `reject`, once.
+
+    As a context manager it acknowledges on success, and on an exception gives the item back, with the queue's
+    `retry_delay` and the exception's text; unless it was answered within. While it is not answered and its process
+    lives, its lease is renewed (`auto_extend`). One that is dropped without an answer is given back.
+    """
+
+    __slots__ = ("_at_ms", "_loan", "_ordinal", "_receiver", "_state", "attempt", "item", "offset")
+
+    item: T
+    """What was put."""
+    offset: int
+    """Its position in the queue's life."""
+    attempt: int
+    """How often it has been handed out, this time included; 1 for the first time."""
+
+    def __init__(
+        self, receiver: Receiver, loan: Loan, ordinal: int, offset: int, item: T, attempt: int, at_ms: int | None
+    ) -> None:
+        self._state = HELD
+        self._receiver = receiver
+        self._loan = loan
+        self._ordinal = ordinal
+        self._at_ms = at_ms
+        self.item = item
+        self.offset = offset
+        self.attempt = attempt
+
+    @property
+    def put_at(self) -> datetime | None:
+        """When it was put, by the clock of whoever put it; None where the queue does not record it (`record_times`)."""
+        return None if self._at_ms is None else datetime.fromtimestamp(self._at_ms / 1000, UTC)
+
+    def ack(self) -> None:
+        """Done: nobody gets the item again. On return that is as durable as the queue promises.
+
+        Raises:
+            ClaimLost: too late, or answered before; nothing was removed.
+            StoreError: no answer; call it again to learn what came of it.
+        """
+        self._receiver.acknowledge((self,))
+
+    def nack(self, delay: float | None = 0) -> None:
+        """Give it back, to be handed out again after so many seconds; None: after the queue's `retry_delay`.
+
+        After its last attempt (`max_attempts`) it becomes a dead letter instead.
+
+        Raises:
+            ClaimLost, StoreError: see `ack`.
+        """
+        self._receiver.give_back((self,), delay, "")
+
+    def reject(self, reason: str = "") -> None:
+        """Nobody is to try this item again: it becomes a dead letter, with the reason.
+
+        Raises:
+            ClaimLost, StoreError: see `ack`.
+        """
+        self._receiver.reject((self,), reason)
+
+    def extend(self, seconds: float) -> None:
+        """Hold it for so many seconds from now, at least; with it, whatever was lent under the same claim.
+
+        Raises:
+            ClaimLost: it is somebody else's by now.
+            StoreError: no answer.
+        """
+        self._receiver.extend(self, seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._receiver.leave((self,), error)
+
+    def __del__(self) -> None:
+        # Any lock may be held right here: it is only noted.
+        if self._state == HELD:
+            self._receiver.dropped.append((self._loan, self._ordinal, self.offset))
+
+    def __repr__(self) -> str:
+        state = ("", " being answered", " answered")[self._state]
+        return f"<pqueue.Message {self.offset}, attempt {self.attempt}{state}>"
+
+
+class Batch(Sequence[Message[T]]):
+    """Messages lent under one claim, in their order. They are answered one by one, or what is left of them at once.
+
+    As a context manager it acts like a message, for those that were not answered within.
+    """
+
+    def __init__(self, receiver: Receiver, messages: Sequence[Message[T]]) -> None:
+        self._receiver = receiver
+        self._messages = messages
+
+    @property
+    def items(self) -> list[T]:
+        """What was put."""
+        return [message.item for message in self._messages]
+
+    def ack(self) -> None:
+        """Acknowledge those that are not answered yet, in one step.
+
+        Raises:
+            ClaimLost: some were somebody else's by now; the others are acknowledged.
+            StoreError: no answer; call it again to learn what came of it.
+        """
+        self._receiver.acknowledge(self._held())
+
+    def nack(self, delay: float | None = 0) -> None:
+        """Give back those that are not answered yet; see `Message.nack`."""
+        self._receiver.give_back(self._held(), delay, "")
+
+    def extend(self, seconds: float) -> None:
+        """Hold them all for so many seconds from now, at least; see `Message.extend`."""
+        self._receiver.extend(self._messages[0], seconds)
+
+    def _held(self) -> Sequence[Message[Any]]:
+        return [message for message in self._messages if message._state == HELD]  # noqa: SLF001  # its own module
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> Message[T]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Message[T]]: ...
+    def __getitem__(self, index: int | slice) -> Message[T] | Sequence[Message[T]]:
+        return self._messages[index]
+
+    def __iter__(self) -> Iterator[Message[T]]:
+        return iter(self._messages)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._receiver.leave(self._held(), error)
+
+    def __repr__(self) -> str:
+        return f"<pqueue.Batch of {len(self._messages)}>"

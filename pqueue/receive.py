@@ -1,0 +1,256 @@
+"""Lending messages, and answering for them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from pqueue.claims import Answer, Lot
+from pqueue.errors import ClaimLost
+from pqueue.head import Range
+from pqueue.leases import Leases, Loan, rest_of
+from pqueue.message import ANSWERED, ANSWERING, HELD, Message
+from pqueue.retry import Retry
+from pqueue.runtime import Runtime
+
+log = logging.getLogger("pqueue")
+
+_SOON = 0.1
+"""Seconds: who receives so soon after an answer is a loop, and its next answer claims ahead for the next call."""
+
+_STALE = 0.5
+"""Seconds after which what was claimed ahead and not asked for is given back, so that others get it."""
+
+
+class Receiver:
+    """The lending side of one queue object, for any number of threads.
+
+    An acknowledgement is a swap, and carries the claim for the next call along, so that a loop needs one swap an item.
+    More than that one call's worth is never claimed ahead.
+    """
+
+    def __init__(self, runtime: Runtime, leases: Leases, retry: Retry) -> None:
+        self._runtime = runtime
+        self._leases = leases
+        self._retry = retry
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: nothing of the parent's claims (rule 31)."""
+        self._guard = self._runtime.lock()
+        self._ahead: deque[tuple[Loan, Lot]] = deque()
+        self._since = 0.0
+        self._answered = float("-inf")
+        self._asked: tuple[int, int, bool] | None = None
+        """How the last call asked, if it came soon after an answer."""
+        self.dropped: deque[tuple[Loan, int, int]] = deque()
+        self._leases.chore(self._attend)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether something is claimed for the next call."""
+        return bool(self._ahead)
+
+    def take(self, count: int, lease_ms: int, *, renews: bool) -> list[Message[Any]]:
+        """At most `count` messages of one claim; none where nothing could be handed out now."""
+        soon = self._runtime.monotonic() - self._answered < _SOON
+        self._asked = (count, lease_ms, renews) if soon else None
+        if self._ahead:
+            found = self._from_ahead(count)
+            if found:
+                return found
+        _, loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)
+        if loan is None:
+            return []
+        if loan.left == 1:
+            lot = loan.lots[0]
+            at_ms = lot.times[0] if lot.times else None
+            return [Message(self, loan, lot.where.ordinal, lot.where.start, lot.items[0], lot.attempts, at_ms)]
+        return self._made(loan, loan.lots, count)
+
+    def acknowledge(self, messages: Sequence[Message[Any]]) -> None:
+        """See `Message.ack`."""
+        asked = self._asked
+        if asked is None or self._ahead:
+            self._answer(messages, Answer("", _NOWHERE))
+            return
+        count, lease_ms, renews = asked
+        self._answer(messages, Answer("", _NOWHERE), count, lease_ms, renews=renews)
+
+    def give_back(self, messages: Sequence[Message[Any]], delay: float | None, error: str) -> None:
+        """See `Message.nack`."""
+        if delay is not None and delay < 0:
+            raise ValueError("'delay' must be a non-negative number")
+        groups: dict[int, list[Message[Any]]] = {}
+        for message in messages:
+            groups.setdefault(message.attempt if delay is None else 0, []).append(message)
+        for attempt, group in groups.items():
+            delay_ms = self._retry.ms(attempt) if delay is None else int(delay * 1000)
+            self._answer(group, Answer("", _NOWHERE, back=True, delay_ms=delay_ms, error=error))
+
+    def reject(self, messages: Sequence[Message[Any]], reason: str) -> None:
+        """See `Message.reject`."""
+        self._answer(messages, Answer("", _NOWHERE, bury="rejected", error=reason))
+
+    def leave(self, messages: Sequence[Message[Any]], error: BaseException | None) -> None:
+        """At the end of a `with` block."""
+        held = [message for message in messages if message._state == HELD]  # noqa: SLF001  # made for each other
+        if not held:
+            return
+        if error is None:
+            self.acknowledge(held)
+            return
+        try:
+            self.give_back(held, None, f"{type(error).__name__}: {error}")
+        except ClaimLost as lost:
+            log.warning("%s", lost)  # the block's own error is what is raised
+
+    def extend(self, message: Message[Any], seconds: float) -> None:
+        """See `Message.extend`."""
+        loan = message._loan  # noqa: SLF001
+        if message._state != HELD:  # noqa: SLF001
+            raise _answered(message)
+        if self._runtime.monotonic() >= loan.deadline or not self._leases.extend(loan, int(seconds * 1000)):
+            raise _lost(1, [message])
+
+    def release(self) -> None:
+        """Give back what is claimed ahead, uncounted (rule 18)."""
+        with self._guard:
+            ahead, self._ahead = self._ahead, deque()
+        if not ahead:
+            return
+        for loan, _ in ahead:
+            self._leases.done(loan)
+        try:
+            self._leases.ask([Answer(loan.claim, lot.where, back=True, counted=False) for loan, lot in ahead])
+        except BaseException:
+            with self._guard:
+                self._ahead.extendleft(reversed(ahead))
+            raise
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    def _from_ahead(self, count: int) -> list[Message[Any]]:
+        with self._guard:
+            now = self._runtime.monotonic()
+            while self._ahead:
+                loan, lot = self._ahead.popleft()
+                if now >= loan.deadline:
+                    continue  # slept past its lease (rule 16)
+                if len(lot.items) > count:
+                    self._ahead.appendleft((loan, rest_of(lot, count)))
+                return self._made(loan, [lot], count)
+        return []
+
+    def _made(self, loan: Loan, lots: Sequence[Lot], count: int) -> list[Message[Any]]:
+        made: list[Message[Any]] = []
+        for lot in lots:
+            ordinal, start, _ = lot.where
+            attempts = lot.attempts
+            if lot.times:
+                made += [
+                    Message(self, loan, ordinal, offset, item, attempts, at_ms)
+                    for offset, (item, at_ms) in enumerate(zip(lot.items, lot.times, strict=True), start)
+                ]
+            else:
+                made += [
+                    Message(self, loan, ordinal, offset, item, attempts, None)
+                    for offset, item in enumerate(lot.items[:count], start)
+                ]
+        return made[:count]
+
+    def _answer(  # noqa: C901  # what was lost is sorted out in one place
+        self,
+        messages: Sequence[Message[Any]],
+        kind: Answer,
+        lend: int = 0,
+        lease_ms: int = 0,
+        *,
+        renews: bool = True,
+    ) -> None:
+        """Answer for these in one swap, which may lend what the next call will ask for."""
+        if not messages:
+            return
+        with self._guard:
+            for message in messages:
+                if message._state != HELD:  # noqa: SLF001
+                    raise _answered(message)
+            for message in messages:
+                message._state = ANSWERING  # noqa: SLF001
+        loan: Loan | None = None
+        try:
+            answers = self._ranges(messages, kind)
+            lost = len(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
+            if answers:
+                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews, ride=True)
+                lost += sum(one.where.stop - one.where.start for one in answers) - sum(settled[: len(answers)])
+        except BaseException:
+            with self._guard:
+                for message in messages:
+                    message._state = HELD  # noqa: SLF001
+            raise
+        with self._guard:
+            for message in messages:
+                message._state = ANSWERED  # noqa: SLF001
+                held = message._loan  # noqa: SLF001
+                held.left -= 1
+                if not held.left:
+                    self._leases.done(held)
+            now = self._answered = self._runtime.monotonic()
+            if loan is not None:
+                self._since = now
+                self._ahead.extend((loan, lot) for lot in loan.lots)
+        if loan is not None:
+            self._leases.within(_STALE)
+        if lost:
+            raise _lost(lost, messages)
+
+    def _ranges(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
+        """An answer for each run of neighbours, but for those whose lease has run out by our own clock (rule 16)."""
+        now = self._runtime.monotonic()
+        answers: list[Answer] = []
+        for message in messages:
+            loan = message._loan  # noqa: SLF001
+            if now >= loan.deadline or not self._leases.hold(loan):
+                continue
+            offset, ordinal = message.offset, message._ordinal  # noqa: SLF001
+            if answers:
+                last = answers[-1]
+                if last.where.stop == offset and last.where.ordinal == ordinal and last.claim == loan.claim:
+                    answers[-1] = last._replace(where=Range(ordinal, last.where.start, offset + 1))
+                    continue
+            answers.append(kind._replace(claim=loan.claim, where=Range(ordinal, offset, offset + 1)))
+        return answers
+
+    def _attend(self, now: float) -> float | None:
+        """For the keeper: give back what nobody asks for."""
+        while self.dropped:
+            loan, ordinal, offset = self.dropped.popleft()
+            if self._leases.hold(loan):  # not a parent's, not lost
+                loan.left -= 1
+                if not loan.left:
+                    self._leases.done(loan)
+                log.warning("the message of offset %d was dropped without an answer, and is given back", offset)
+                self._leases.ask([Answer(loan.claim, Range(ordinal, offset, offset + 1), back=True)])
+        if self._ahead:
+            if now - self._since >= _STALE:
+                self.release()
+            else:
+                return self._since + _STALE - now
+        return _STALE if now - self._answered < _STALE else None
+
+
+_NOWHERE = Range(0, 0, 0)
+
+
+def _answered(message: Message[Any]) -> ClaimLost:
+    return ClaimLost(f"the message of offset {message.offset} was answered before; this answer changed nothing")
+
+
+def _lost(count: int, messages: Sequence[Message[Any]]) -> ClaimLost:
+    first = messages[0].offset
+    if len(messages) == 1:
+        return ClaimLost(f"too late for the item at offset {first}: its lease ran out, others may get it, or have")
+    return ClaimLost(f"too late for {count} of {len(messages)} items from offset {first} on: their lease ran out")

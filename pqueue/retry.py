@@ -1,0 +1,52 @@
+"""When an item that was given back is handed out again."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from pqueue.runtime import Runtime
+
+
+class RetryDelay(BaseModel, extra="forbid", frozen=True):
+    """Seconds until the next attempt: `first`, then each time `factor` as many, `most` at most, give or take `jitter`.
+
+    A number stands for a constant: `first` alone, with `factor` 1 and no jitter.
+    """
+
+    first: float = Field(1.0, ge=0, allow_inf_nan=False)
+    factor: float = Field(2.0, ge=1, allow_inf_nan=False)
+    most: float = Field(300.0, ge=0, allow_inf_nan=False)
+    jitter: float = Field(0.1, ge=0, le=1)
+
+    @classmethod
+    def constant(cls, seconds: float) -> RetryDelay:
+        """The same for every attempt."""
+        return cls(first=seconds, factor=1, most=seconds, jitter=0)
+
+    def seconds(self, attempt: int, chance: float) -> float:
+        """After so many attempts; `chance` in [0, 1) is what the jitter draws."""
+        # A power of a thousand attempts is no float any more.
+        grown = self.first * min(self.factor ** min(attempt - 1, 64), 1e12)
+        return min(self.most, grown) * (1 + self.jitter * (2 * chance - 1))
+
+
+class Retry:
+    """One queue object's delays.
+
+    Chance is drawn anew only every tenth of a delay: so neighbours that are given back together stay one range of the
+    head, however many they are.
+    """
+
+    def __init__(self, runtime: Runtime, delay: RetryDelay) -> None:
+        self._runtime = runtime
+        self._delay = delay
+        self._chance = 0.5
+        self._until = 0.0
+
+    def ms(self, attempt: int) -> int:
+        """The delay after this attempt."""
+        now = self._runtime.monotonic()
+        if now >= self._until:
+            self._chance = self._runtime.random.random()
+            self._until = now + self._delay.seconds(attempt, 0.5) / 10
+        return int(1000 * self._delay.seconds(attempt, self._chance))
