@@ -30,16 +30,23 @@ from pqueue.errors import (
     SyncFailed,
     TooLarge,
 )
+from pqueue.letters import Letter
+from pqueue.message import Batch, Message
 from pqueue.queue import Queue
+from pqueue.retry import RetryDelay
 from pqueue.settings import PluginChoice, QueueSettings
 from pqueue.where import parse
+from pqueue.work import Reject, work
 
 __all__ = [
     "AnotherQueue",
+    "Batch",
     "ClaimLost",
     "CorruptSegment",
     "Empty",
     "Full",
+    "Letter",
+    "Message",
     "NewerFormat",
     "NotAQueue",
     "PluginChoice",
@@ -49,6 +56,8 @@ __all__ = [
     "QueueError",
     "QueueGone",
     "QueueSettings",
+    "Reject",
+    "RetryDelay",
     "SerializationError",
     "SettingsError",
     "ShutDown",
@@ -60,4 +69,5 @@ __all__ = [
     "TooLarge",
     "open",
     "parse",
+    "work",
 ]

@@ -56,6 +56,8 @@ def connect(settings: QueueSettings, item: ItemType | None = None) -> Queue[Any]
             codecs=codecs,
             fixed=settings.fixed(),
             lease=settings.lease,
+            auto_extend=settings.auto_extend,
+            retry_delay=settings.retry_delay,
             ack_linger=settings.ack_linger,
             prefetch=settings.prefetch,
         )

@@ -70,6 +70,14 @@ class Message(Generic[T]):
         """
         self._receiver.give_back((self,), delay, "")
 
+    def fail(self, error: str) -> None:
+        """Give it back after the queue's `retry_delay`; the text is kept with it if this was its last attempt.
+
+        Raises:
+            ClaimLost, StoreError: see `ack`.
+        """
+        self._receiver.give_back((self,), None, error)
+
     def reject(self, reason: str = "") -> None:
         """Nobody is to try this item again: it becomes a dead letter, with the reason.
 

@@ -25,6 +25,7 @@ from pqueue import plugins
 from pqueue.abc import StoreSettings
 from pqueue.address import address, is_secret, nested
 from pqueue.errors import SettingsError
+from pqueue.retry import RetryDelay
 
 
 class PluginChoice(BaseModel, extra="allow", frozen=True):
@@ -100,6 +101,17 @@ def _unquoted(value: Any) -> Any:
         raise SettingsError("starts like JSON and is none") from error
 
 
+def _delay(value: Any) -> Any:
+    """A number is a constant delay, also as text."""
+    value = _unquoted(value)
+    if isinstance(value, str | int | float):
+        try:
+            return {"first": float(value), "factor": 1, "most": float(value), "jitter": 0}
+        except ValueError as error:
+            raise SettingsError("must be seconds, or a table of first, factor, most and jitter") from error
+    return value
+
+
 _Bytes = Annotated[ByteSize, Field(gt=0)]
 
 
@@ -146,6 +158,11 @@ class QueueSettings(BaseModel):
     """Whether to make a queue where none is."""
     lease: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     """Seconds that what was claimed stays claimed without being renewed."""
+    auto_extend: bool = True
+    """Whether the lease of a message is renewed while its process lives and it is not answered."""
+    retry_delay: Annotated[RetryDelay, BeforeValidator(_delay)] = RetryDelay.constant(0)
+    """Seconds that an item waits that was given back for an error: a number, or a table of `first`, `factor`, `most` and
+    `jitter` for a delay that grows."""
     ack_linger: Annotated[float, Field(ge=0)] | None = None
     """Seconds that the acknowledgements of `get` may wait for one another; a crash repeats that much. Default: the
     store's, 0 in a folder and about 1 in a bucket."""

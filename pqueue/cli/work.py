@@ -1,0 +1,133 @@
+"""`pqueue work`: a command, or a function, for each item."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from pqueue.cli.base import Settings, Where, app, layers_of
+from pqueue.cli.formats import Format, encoded
+from pqueue.errors import SerializationError, SettingsError
+from pqueue.where import merged
+from pqueue.work import Reject, work
+
+_PLACE = "{}"
+
+
+class CommandFailed(Exception):  # what a dead letter then says
+    """The command ended with another exit code than 0."""
+
+
+class Command:
+    """Runs a command for an item: in the place of `{}` in its words, or on its standard input."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        if shutil.which(words[0]) is None:
+            raise SettingsError(f"there is no command {words[0]!r}")
+        self._words = words
+        self._takes = any(_PLACE in word for word in words)
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._guard = threading.Lock()
+
+    def __call__(self, item: Any) -> None:
+        """Run it.
+
+        Raises:
+            CommandFailed: its exit code is not 0.
+            Reject: no command line can hold the item.
+        """
+        try:
+            data = encoded(item, Format.lines).removesuffix(b"\n")
+        except SerializationError as error:
+            raise Reject(str(error)) from error
+        words = [os.fsencode(word) for word in self._words]
+        if self._takes:
+            if b"\0" in data:
+                raise Reject(
+                    "a word of a command can't hold a zero byte: leave {} out, to have items on standard input"
+                )
+            words = [word.replace(_PLACE.encode(), data) for word in words]
+        # In a group of its own: Ctrl-C is for this process, which then lets the command finish.
+        with subprocess.Popen(  # noqa: S603  # what the user says is what is run
+            words, stdin=subprocess.DEVNULL if self._takes else subprocess.PIPE, process_group=0
+        ) as process:
+            with self._guard:
+                self._running.add(process)
+            try:
+                process.communicate(None if self._takes else data)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                with self._guard:
+                    self._running.discard(process)
+        if process.returncode:
+            how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+            raise CommandFailed(f"{self._words[0]}: {how}")
+
+    def kill(self) -> None:
+        """End those that still run."""
+        with self._guard:
+            for process in self._running:
+                process.kill()
+
+
+def function(name: str) -> Callable[[Any], object]:
+    """The function `module:function`, also of a module in the current folder.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    module, colon, path = name.partition(":")
+    if not (module and colon and path):
+        raise SettingsError(f"--call takes MODULE:FUNCTION, not {name!r}")
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"--call {name}: {error}") from error
+    if not callable(found):
+        raise SettingsError(f"--call {name}: it can't be called")
+    return found  # type: ignore[no-any-return]  # as far as can be told
+
+
+@app.command("work")
+def work_(
+    where: Where,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND [ARGUMENT]...]", help="{} stands for the item.")
+    ] = None,
+    call: Annotated[str, typer.Option("--call", metavar="MODULE:FUNCTION", help="Call this instead.")] = "",
+    threads: Annotated[int, typer.Option("--threads", "-j", metavar="N", min=1, help="Items at a time.")] = 1,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="End when none came for so long.")
+    ] = None,
+    given: Settings = None,
+) -> int:
+    """Run a command, or call a function, for each item; waits for more.
+
+    An item is acknowledged when the command ends with 0, or the function returns; else it comes again, and is set aside
+    once it has come `max_attempts` times. Without {} among the words the item is the command's standard input. At the
+    first SIGTERM or Ctrl-C the items being worked on are finished; at the second they are broken off, and come again.
+    """
+    if bool(call) == bool(words):
+        raise SettingsError("say what to do: either --call MODULE:FUNCTION, or -- COMMAND")
+    logging.getLogger("pqueue").setLevel(logging.INFO)
+    handler = Command(words) if words else function(call)
+    try:
+        work(merged(layers_of(where, given, create=False)), handler, threads=threads, timeout=timeout)
+    finally:
+        if isinstance(handler, Command):
+            handler.kill()
+    return 0

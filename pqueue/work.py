@@ -1,0 +1,217 @@
+"""A worker: a handler for each item, in any number of threads, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+from pqueue.connect import open as open_queue
+from pqueue.errors import (
+    ClaimLost,
+    CorruptSegment,
+    Empty,
+    QueueError,
+    SerializationError,
+    ShutDown,
+    StoreError,
+)
+from pqueue.message import Message
+from pqueue.queue import Queue
+from pqueue.where import Where
+
+log = logging.getLogger("pqueue")
+
+_LOOK = 0.5
+"""Seconds after which a waiting thread looks whether it is to stop."""
+
+_PAUSE, _PAUSE_MOST = 0.1, 10.0
+"""Seconds to wait for a store that failed: at first, and at most."""
+
+_TRIES = 5
+"""Of an answer that the store did not confirm."""
+
+
+class Reject(Exception):  # what a handler wants, not what went wrong here
+    """Raised by a handler: nobody is to try this item again. It becomes a dead letter, with the text as its reason."""
+
+
+class Worked(NamedTuple):
+    """What a worker did."""
+
+    done: int
+    """Items acknowledged."""
+    failed: int
+    """Attempts given back."""
+    rejected: int
+    """Items that the handler has rejected."""
+
+
+def work(
+    where: Where,
+    handler: Callable[[Any], object],
+    *,
+    threads: int = 1,
+    timeout: float | None = None,
+    stop: threading.Event | None = None,
+    **settings: Any,
+) -> Worked:
+    """Call `handler(item)` for each item: acknowledged when it returns, given back when it raises.
+
+    What is given back comes again after `retry_delay`, and becomes a dead letter after `max_attempts`; `Reject` makes it
+    one at once. Nothing is restarted: an item whose handler kills the process is handed out again to another worker.
+
+    At the first SIGTERM or SIGINT (if this is the main thread), or when `stop` is set, each thread finishes the item it
+    holds, and what is claimed beside it is given back. A second signal interrupts at once.
+
+    Args:
+        where: a queue, as for `pqueue.open`.
+        handler: called in `threads` threads at once.
+        threads: how many; one works in the calling thread.
+        timeout: seconds without an item after which to end; None: never.
+        stop: to end it from another thread.
+        settings: as for `pqueue.open`.
+
+    Raises:
+        QueueError: the queue can't be opened, or is gone; not for what passes.
+    """
+    if threads < 1:
+        raise ValueError("'threads' must be a positive number")
+    stop = stop or threading.Event()
+    with _signals(stop), open_queue(where, **settings) as queue:
+        worker = _Worker(queue, handler, stop, timeout)
+        log.info("working on %s with %d threads", queue.meta.queue, threads)
+        try:
+            worker.run(threads)
+        finally:
+            log.info("ends: %d items done, %d attempts failed, %d items rejected", *worker.worked)
+    return worker.worked
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """Have the first signal set `stop`, and the second one interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(signum: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        log.info("%s: finishing what is held", signal.Signals(signum).name)
+        stop.set()
+
+    before = {signum: signal.signal(signum, note) for signum in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+class _Worker:
+    def __init__(
+        self, queue: Queue[Any], handler: Callable[[Any], object], stop: threading.Event, timeout: float | None
+    ) -> None:
+        self._queue = queue
+        self._handler = handler
+        self._stop = stop
+        self._timeout = timeout
+        self._guard = threading.Lock()
+        self._error: BaseException | None = None
+        self.worked = Worked(0, 0, 0)
+
+    def run(self, threads: int) -> None:
+        if threads == 1:
+            self._loop()
+            return
+        # Daemons: a second signal is not to wait for them.
+        crew = [threading.Thread(target=self._kept, name=f"pqueue-work-{n}", daemon=True) for n in range(threads)]
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _kept(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:  # noqa: BLE001  # raised by whoever waits for the threads
+            self._error = error
+            self._stop.set()
+
+    def _loop(self) -> None:
+        pause = _PAUSE
+        told = ""
+        last = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                message = self._queue.receive(timeout=_LOOK if self._timeout is None else min(_LOOK, self._timeout))
+            except Empty:
+                if self._timeout is not None and time.monotonic() - last >= self._timeout:
+                    return
+                continue
+            except ShutDown:
+                return
+            except (SerializationError, CorruptSegment) as error:
+                if str(error) == told:  # one that can't be set aside comes again
+                    raise
+                told = str(error)  # logged where it was set aside
+                continue
+            except StoreError as error:
+                if not error.retry:
+                    raise
+                log.warning("the store failed, trying again in %.1f s: %s", pause, error)
+                self._stop.wait(pause)
+                pause = min(_PAUSE_MOST, 2 * pause)
+                continue
+            pause = _PAUSE
+            self._handle(message)
+            last = time.monotonic()
+
+    def _handle(self, message: Message[Any]) -> None:
+        began = time.monotonic()
+        try:
+            self._handler(message.item)
+        except Reject as reject:
+            reason = str(reject)
+            log.warning("the item at offset %d was rejected: %s", message.offset, reason)
+            self._answer(message, lambda: message.reject(reason), rejected=1)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            log.warning("attempt %d of the item at offset %d failed: %s", message.attempt, message.offset, text)
+            log.debug("the handler's error", exc_info=True)
+            self._answer(message, lambda: message.fail(text), failed=1)
+        except BaseException as error:
+            message.fail(type(error).__name__)
+            raise
+        else:
+            log.debug("done with the item at offset %d in %.3f s", message.offset, time.monotonic() - began)
+            self._answer(message, message.ack, done=1)
+
+    def _answer(
+        self, message: Message[Any], answer: Callable[[], None], *, done: int = 0, failed: int = 0, rejected: int = 0
+    ) -> None:
+        """Answer, again where the store does not confirm it."""
+        for attempt in range(_TRIES):
+            try:
+                answer()
+            except ClaimLost as lost:
+                log.warning("%s", lost)
+                return
+            except QueueError as error:
+                if not error.retry or attempt == _TRIES - 1:
+                    log.warning("the item at offset %d could not be answered for: %s", message.offset, error)
+                    return
+                time.sleep(_PAUSE * 2**attempt)
+            else:
+                with self._guard:
+                    was = self.worked
+                    self.worked = Worked(was.done + done, was.failed + failed, was.rejected + rejected)
+                return
