@@ -462,7 +462,7 @@ class Consumer:
                 fresh = True
                 continue
             if grave is not None:
-                told = self._set_aside(head, version, grave)
+                told = self._set_aside(head, version, grave, new, outcomes, requests)
                 if told is not None:
                     # Told once, to the first that would have got the item; the others' wishes are carried still.
                     index = next(
@@ -501,8 +501,7 @@ class Consumer:
         """The head with the requests carried out: expire, own answers, extend, then claims (rule 15)."""
         now = self._time()
         local = self._looked = self._runtime.monotonic()
-        new = transitions.rebooted(head, now, self._runtime.wall_ms())
-        new = transitions.expired(new, now.ms, self._alive)
+        new = self._expired(head)
         outcomes = [Outcome() for _ in requests]
         for request, outcome in zip(requests, outcomes, strict=True):
             for answer in request.answers:
@@ -522,6 +521,11 @@ class Consumer:
         if grave is not None:
             return new, outcomes, grave if not any(outcome.lots for outcome in outcomes) else None
         return new, outcomes, None
+
+    def _expired(self, head: Head) -> Head:
+        """With the claims given back that have run out by now."""
+        now = self._time()
+        return transitions.expired(transitions.rebooted(head, now, self._runtime.wall_ms()), now.ms, self._alive)
 
     def _answered(self, head: Head, answer: Answer, now_ms: int) -> tuple[Head, int]:
         if answer.bury:
@@ -811,19 +815,34 @@ class Consumer:
 
     # -- dead letters and deletion ------------------------------------------------------------------------------------
 
-    def _set_aside(self, head: Head, version: Version, grave: _Grave) -> QueueError | None:
-        """Bury what can't be read: mark, write, acknowledge (rule 17). None: nothing to tell, plan again."""
+    def _set_aside(
+        self,
+        head: Head,
+        version: Version,
+        grave: _Grave,
+        new: Head,
+        outcomes: list[Outcome],
+        requests: list[Request],
+    ) -> QueueError | None:
+        """Bury what can't be read: mark, write, acknowledge (rule 17). None: nothing to tell, plan again.
+
+        `new` is the head as planned: a claim that ran out, or an answer, may be what makes the item free to be marked.
+        """
         claim = self.draw_claim()
         until = transitions.rounded(self._time().ms, _BURIAL_MS)
-        new = transitions.rebooted(head, self._time(), self._runtime.wall_ms())
         if grave.error is None:
             error = "whoever claimed it last died, or let the lease run out"
             new, count = transitions.condemned(new, grave.where, claim, until, grave.reason, error)
         else:
             new = transitions.claimed(new, grave.where, claim, self._own(), until)
             new, count = transitions.dying(new, claim, grave.where, until, grave.reason, str(grave.error))
-        if not count or not self._swap(head, version, self._step(new), [], []):
-            return None
+        try:
+            if not count or not self._swap(head, version, self._step(new), outcomes, requests):
+                return None
+        except Landed as landed:
+            self._carried(requests, outcomes)
+            raise Landed([]) from landed.__cause__
+        self._carried(requests, outcomes)
         assert self._head is not None
         for span in self._head.rest.spans:
             if span.claim == claim:
@@ -833,6 +852,11 @@ class Consumer:
                 else:
                     self._bury_each(span)
         return grave.error
+
+    def _carried(self, requests: list[Request], outcomes: list[Outcome]) -> None:
+        """The answers are in place; the requests that they came with are planned once more."""
+        for request, outcome in zip(requests, outcomes, strict=False):
+            self._owe(request, outcome)
 
     def _bury_overdue(self, head: Head) -> None:
         """Finish what a burier that died has begun (rule 17)."""
