@@ -82,6 +82,8 @@ class SegmentStore(ABC):
     """Whether a power cut may cost blobs' or documents' newest unsynced bytes (a folder's, not a bucket's)."""
     ack_linger: float = 0.0
     """Seconds that acknowledgements of `get` wait for one another unless the opener says; above 0 where a swap is dear."""
+    in_process: bool = False
+    """Whether the place is this process's memory, so that nobody else can open it."""
     always_answers: bool = False
     """Whether a swap or append that raises `StoreError` is known not to have happened (a folder's; never a network's)."""
 

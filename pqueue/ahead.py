@@ -81,6 +81,18 @@ class Ahead:
                 self._leases.within(self._linger)
             return self._slice(count)
 
+    def held(self) -> list[Any]:
+        """What is claimed ahead and not handed out, in order."""
+        with self._guard:
+            return [*reversed(self._ready), *(item for _, lot in self._held for item in lot.items)]
+
+    def drain(self) -> int:
+        """Treat what is claimed ahead as handed out; how many items that were."""
+        count = 0
+        while items := self._slice(self._prefetch):
+            count += len(items)
+        return count
+
     def flush(self) -> None:
         """Send the acknowledgements of what was handed out."""
         with self._guard:

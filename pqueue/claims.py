@@ -83,6 +83,8 @@ class Request:
     answers: Sequence[Answer] = ()
     extend: Sequence[tuple[str, int]] = ()
     """Claims to be renewed, each for so many ms."""
+    clear: bool = False
+    """Whether to acknowledge whatever nobody has claimed."""
     ride: bool = False
     """Whether what is lent is only meant to save the next swap: then nothing that is trouble is touched."""
 
@@ -106,7 +108,7 @@ class Outcome:
     deadline: float = 0.0
     """On the runtime's clock: nothing lent is to be handed out from then on (rule 16)."""
     settled: list[int] = field(default_factory=list)
-    """For each answer, then each extension: how many items the claim still held."""
+    """For each answer, then each extension: how many items the claim still held; then what `clear` acknowledged."""
     error: QueueError | None = None
 
 
@@ -178,6 +180,10 @@ class Consumer:
         self._again: list[Answer] = []
         self._told: dict[Answer, int] = {}
         self._owner = ""
+        self.repeated = 0
+        """Items handed out by this object that had been handed out before."""
+        self.lost = 0
+        """Items that this object found to be damaged, or gone in a power cut."""
         self._sweeper = Sweeper(self._parts)
         self._swap_seconds = 0.0
         self._met = False
@@ -270,7 +276,7 @@ class Consumer:
 
         None where anything else is to be done first, or others' claims were not looked at for a while.
         """
-        if self._numbered or request.take or request.extend or self._parts.meta.record_times:
+        if self._numbered or request.take or request.extend or request.clear or self._parts.meta.record_times:
             return None
         token = [False]
         try:
@@ -365,8 +371,29 @@ class Consumer:
             self._view.load()
             end = self._reader.end()
         claimed, back = head.rest.counts
-        owed = sum(len(lot.items) for outcome in tuple(self._owed) for lot in outcome.lots)
-        return max(0, end - head.offset) + claimed + back + owed
+        return max(0, end - head.offset) + claimed + back + self._owing()
+
+    def available(self) -> int:
+        """Items that could be handed out now: waiting, or given back and ready; what this object is owed, too."""
+        document = self._store.load(HEAD)
+        if not isinstance(document, Document):
+            raise _headless()
+        head = transitions.rebooted(Head.parse(document.data), document.now, self._runtime.wall_ms())
+        head = transitions.expired(head, document.now.ms, self._alive)
+        back = sum(span.size for span in transitions.ready(head, document.now.ms))
+        with self._counting:
+            self._view.load()
+            end = self._reader.end()
+        return max(0, end - head.offset) + back + self._owing()
+
+    def clear(self) -> int:
+        """Acknowledge whatever is neither claimed nor on its way to the dead letters; how many items that were."""
+        count = self._owing()
+        self._owed.clear()
+        return count + self.ask(Request(clear=True)).settled[0]
+
+    def _owing(self) -> int:
+        return sum(len(lot.items) for outcome in tuple(self._owed) for lot in outcome.lots)
 
     def draw_claim(self) -> str:
         """An id for a claim."""
@@ -482,6 +509,8 @@ class Consumer:
                 fresh = True
                 continue
             if self._swap(head, version, new, outcomes, requests):
+                for outcome in outcomes:
+                    self.repeated += sum(len(lot.items) for lot in outcome.lots if lot.attempts > 1)
                 self._met = lost
                 if lost and self._swap_seconds > _DEAR:
                     # Let others have their turn before the next one (H2).
@@ -511,6 +540,14 @@ class Consumer:
                 new, count = transitions.extended(new, claim, transitions.rounded(now.ms, lease))
                 outcome.settled.append(count)
                 outcome.deadline = self._deadline(local, lease)
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if request.clear:
+                with self._counting:
+                    self._view.load()
+                    last = self._view.tail.next - 1
+                    new, count = transitions.cleared(new, max(last, new.ordinal), self._reader.end())
+                outcome.settled.append(count)
+                new = self._step(new)
         grave = None
         for request, outcome in zip(requests, outcomes, strict=True):
             wanted = request.take or request.lend
@@ -843,6 +880,7 @@ class Consumer:
             self._carried(requests, outcomes)
             raise Landed([]) from landed.__cause__
         self._carried(requests, outcomes)
+        self.lost += count if grave.reason in ("damaged", "lost") else 0
         assert self._head is not None
         for span in self._head.rest.spans:
             if span.claim == claim:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.queue import Queue
+from pqueue.reopening import Origin
 from pqueue.settings import QueueSettings
 from pqueue.typed import ItemType
 from pqueue.where import Where, parse
@@ -60,6 +61,7 @@ def connect(settings: QueueSettings, item: ItemType | None = None) -> Queue[Any]
             retry_delay=settings.retry_delay,
             ack_linger=settings.ack_linger,
             prefetch=settings.prefetch,
+            origin=Origin(settings, item),
         )
     except BaseException:
         store.close()

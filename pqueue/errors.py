@@ -14,6 +14,9 @@ class QueueError(Exception):
 
     retry: ClassVar[bool] = False
 
+    put_so_far: int | None = None
+    """Set by `put_stream`: the first so many items are in the queue."""
+
 
 # -- opening ----------------------------------------------------------------------------------------------------------
 

@@ -207,6 +207,12 @@ class Head(NamedTuple):
         return cls(ordinal, offset, rest)
 
 
+def tally(data: bytes) -> tuple[int, int]:
+    """Of a document: `next`, and how many items below it are not acknowledged."""
+    _, offset, _, _, claimed, back = _BINARY.unpack_from(data)
+    return offset, claimed + back
+
+
 def _start(span: Span) -> int:
     return span.start
 
@@ -355,6 +361,16 @@ def taken(head: Head, where: Range) -> Head:
     if where.stop > head.offset:
         return passed(head, where)
     return _edit(head, where, lambda _: None, lambda span: span.state == BACK)[0]
+
+
+def cleared(head: Head, ordinal: int, offset: int) -> tuple[Head, int]:
+    """With all that nobody has claimed, up to the log's end at this place, acknowledged; how many items that were."""
+    back = sum(span.size for span in head.rest.spans if span.state == BACK)
+    if not back and offset <= head.offset:
+        return head, 0
+    kept = _with(head, [span for span in head.rest.spans if span.state != BACK]) if back else head
+    count = back + max(0, offset - head.offset)
+    return (kept._replace(ordinal=ordinal, offset=offset) if offset > head.offset else kept), count
 
 
 def passed(head: Head, where: Range) -> Head:

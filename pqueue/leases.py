@@ -43,7 +43,11 @@ class Loan:
 class Leases:
     """The claims of one queue object, for any number of threads."""
 
-    def __init__(self, runtime: Runtime, consumer: Consumer) -> None:
+    def __init__(
+        self, runtime: Runtime, consumer: Consumer, answered: Callable[[Sequence[Answer]], object] = lambda _: None
+    ) -> None:
+        """For one queue object; `answered` is called with answers that were carried."""
+        self._answered = answered
         self._runtime = runtime
         self._consumer = consumer
         self.forget()
@@ -76,7 +80,11 @@ class Leases:
             CorruptSegment, SerializationError: an item can't be read; told once, never to a `ride`.
         """
         if not lend:
-            return (self._consumer.ask(Request(answers=answers)).settled if answers else ()), None
+            if not answers:
+                return (), None
+            settled = self._consumer.ask(Request(answers=answers)).settled
+            self._answered(answers)
+            return settled, None
         # An id stays until its swap is answered, so that what was lent unheard is found again (rule 14).
         try:
             claim = self._unheard.pop() if self._unheard else self._consumer.draw_claim()
@@ -87,6 +95,8 @@ class Leases:
         except BaseException:
             self._unheard.append(claim)
             raise
+        if answers:
+            self._answered(answers)
         if not outcome.lots:
             return outcome.settled, None
         loan = Loan(claim, outcome, lease_ms, self._runtime.monotonic(), renews=renews)

@@ -44,6 +44,10 @@ _GIVE_UP = 60.0
 _JITTER = 0.02
 
 
+class _Behind(Exception):  # answered with None
+    """What these records should follow has failed."""
+
+
 class _Upload:
     """A segment on its way into the log."""
 
@@ -59,6 +63,28 @@ class _Upload:
         """A tail in place lists it."""
         self.failed = False
         """It, or one before it of the same writer, was given up (rule 6)."""
+
+
+class Commit:
+    """A commit that has its place behind those begun before it."""
+
+    def __init__(self, listing: Listing, upload: _Upload, before: list[_Upload]) -> None:
+        self._listing = listing
+        self._upload = upload
+        self._before = before
+
+    def finish(self) -> None:
+        """Upload and list it; raises as `Listing.commit`. In any thread."""
+        self._listing.finish(self._upload, self._before)
+
+    def abandon(self) -> None:
+        """Nothing of it was sent, and nothing will be."""
+        self._listing.abandon(self._upload)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it, or one before it, was given up: what follows it can't be listed either."""
+        return self._upload.failed and not self._upload.done
 
 
 class Listing:
@@ -94,7 +120,28 @@ class Listing:
             StoreFull, StoreRefused: they are not in the log, and never will be.
             PutUncertain: they may be, or may still get in.
         """
-        upload, before = self._begin(records)
+        self.begin(records).finish()
+
+    def begin(self, records: Sequence[bytes]) -> Commit:
+        """Take the next place for them; nothing is sent yet."""
+        return Commit(self, *self._begin(records))
+
+    def follow(self, before: Commit, records: Sequence[bytes]) -> Commit | None:
+        """As `begin`, if they can follow `before`; None where that has failed."""
+        try:
+            return Commit(self, *self._begin(records, before))
+        except _Behind:
+            return None
+
+    def abandon(self, upload: _Upload) -> None:
+        """Send nothing of it: its number is passed over, so its followers are given up, too."""
+        self._give_up(upload)
+        upload.settled.set()
+        with self._guard:
+            self._open.remove(upload)
+
+    def finish(self, upload: _Upload, before: list[_Upload]) -> None:
+        """Upload it and have it listed."""
         try:
             self._upload(upload, before)
             for earlier in before:
@@ -115,9 +162,11 @@ class Listing:
     def mend(self) -> None:
         """Nothing: a segment that is listed is whole."""
 
-    def _begin(self, records: Sequence[bytes]) -> tuple[_Upload, list[_Upload]]:
+    def _begin(self, records: Sequence[bytes], follows: Commit | None = None) -> tuple[_Upload, list[_Upload]]:
         """Name the next segment, behind those that are under way."""
         with self._guard:
+            if follows is not None and follows.failed:
+                raise _Behind
             if self._runtime.monotonic() - self._heard > SILENT and not self._open:
                 self._view.load()  # rule 5
                 self._heard = self._runtime.monotonic()

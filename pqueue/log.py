@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pqueue.combine import Combiner, Job
 from pqueue.errors import Landed, PutUncertain, QueueError, StoreError, TooLarge
 from pqueue.frames import MAX_RECORDS
 from pqueue.grow import Growing
-from pqueue.listing import Listing
+from pqueue.listing import Commit, Listing
 from pqueue.parts import Parts
 
 
 class Log:
     """The producing side of one queue object, for any number of threads."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, flushed: Callable[[], object] = lambda: None) -> None:
+        """The log of a queue; `flushed` is called when a buffer's items have come in."""
         self._parts = parts
+        self._flushed = flushed
         meta = parts.meta
         self._buffers = meta.durability == "buffered"
         self._items = meta.segment_items
-        self._max_bytes = meta.max_commit_bytes
+        self.max_bytes = meta.max_commit_bytes
+        """Bytes of records that one commit may hold."""
         appends = parts.store.appends
         self._way = Listing(parts) if appends is None else Growing(parts, appends)
         self.forget()
@@ -33,13 +36,34 @@ class Log:
             self._lead,
             parallel=self._way.parallel,
             weigh=_weight,
-            limit=min(self._max_bytes, 1 << 20),
+            limit=min(self.max_bytes, 1 << 20),
             unknown=PutUncertain,
         )
         self._guard = self._parts.runtime.lock()
         self._flusher = self._parts.runtime.lock()
         self._buffer: list[bytes] = []
         self._size = 0
+
+    @property
+    def parallel(self) -> int:
+        """How many commits that were begun may be under way at once; 1 where `begin` can't be used."""
+        return 1 if self._buffers else self._way.parallel
+
+    def begin(self, records: Sequence[bytes], before: Commit | None) -> Commit | None:
+        """Give the records the place behind `before`; None where that has failed, so that they can't follow it.
+
+        Raises:
+            TooLarge: see `put`.
+            StoreError: nothing was sent.
+        """
+        assert isinstance(self._way, Listing)
+        self._check(records)
+        return self._way.begin(records) if before is None else self._way.follow(before, records)
+
+    def peek(self) -> Sequence[bytes]:
+        """The records in the buffer."""
+        with self._guard:
+            return tuple(self._buffer)
 
     @property
     def buffered(self) -> int:
@@ -54,12 +78,7 @@ class Log:
             StoreFull, StoreError: not put.
             PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
         """
-        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
-        if weight > self._max_bytes or len(records) > MAX_RECORDS:
-            raise TooLarge(
-                f"{len(records)} records of {weight} bytes are more than one commit may hold ({self._max_bytes} bytes, "
-                f"{MAX_RECORDS} records): put them in smaller batches, or make the queue with a larger max_commit_bytes"
-            )
+        weight = self._check(records)
         if not self._buffers:
             combiner = self._combiner
             token = [False]
@@ -74,11 +93,21 @@ class Log:
                 combiner.leave(token)
             return
         # Room is made first: so an error means that these records were not taken.
-        if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self._max_bytes):
+        if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self.max_bytes):
             self.flush()
         with self._guard:
             self._buffer.extend(records)
             self._size += weight
+
+    def _check(self, records: Sequence[bytes]) -> int:
+        """Their bytes, if one commit may hold them."""
+        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
+        if weight > self.max_bytes or len(records) > MAX_RECORDS:
+            raise TooLarge(
+                f"{len(records)} records of {weight} bytes are more than one commit may hold ({self.max_bytes} bytes, "
+                f"{MAX_RECORDS} records): put them in smaller batches, or make the queue with a larger max_commit_bytes"
+            )
+        return weight
 
     def mend(self) -> None:
         """Close an open segment that is damaged in the middle, so that what is behind the damage is delivered."""
@@ -119,13 +148,15 @@ class Log:
                     # Also when interrupted with the outcome open: twice is better than not at all.
                     self._keep(batch[done - len(part) :])
                     raise
+                finally:
+                    self._flushed()
 
     def _part(self, batch: list[bytes], start: int) -> list[bytes]:
         """As much as one commit may hold."""
         size = 0
         for index in range(start, min(len(batch), start + self._items)):
             size += len(batch[index])
-            if size > self._max_bytes and index > start:
+            if size > self.max_bytes and index > start:
                 return batch[start:index]
         return batch[start : start + self._items]
 

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from itertools import chain
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from pqueue import plugins
+from pqueue import lives, plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.ahead import NOTHING, Ahead
-from pqueue.claims import Consumer
+from pqueue.bounds import Bound
+from pqueue.claims import Answer, Consumer
 from pqueue.dead import Dead
-from pqueue.errors import Empty, ShutDown, StoreError
+from pqueue.errors import Empty, QueueError, SerializationError, ShutDown, StoreError
 from pqueue.leases import Leases
 from pqueue.lending import Lending
 from pqueue.log import Log
 from pqueue.message import Batch, Message
 from pqueue.opening import find
 from pqueue.parts import Parts
+from pqueue.peek import Glance
 from pqueue.receive import Receiver
+from pqueue.reopening import Origin, reopen
 from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
+from pqueue.stats import Rates, Stats, survey
+from pqueue.stream import BATCH, Stream
+from pqueue.tasks import Tasks
 from pqueue.typed import ItemType
 from pqueue.view import View
+from pqueue.waiting import Waiting, check_timeout, nothing
 
 T = TypeVar("T")
 M = TypeVar("M")
 
 _NO_DELAY = RetryDelay.constant(0)
-
-_POLL = 0.001
-"""Seconds a waiting `get` first sleeps between two looks, where nobody can wake it."""
-
-_POLL_MOST = 0.05
-"""… and at most, on a store where a look is cheap; 40 times as long where it is not."""
 
 
 class Queue(Generic[T]):
@@ -70,6 +73,7 @@ class Queue(Generic[T]):
         ack_linger: float | None = None,
         prefetch: int = 1000,
         runtime: Runtime = REAL,
+        origin: Origin | None = None,
     ) -> None:
         """Open the queue in `store`; `pqueue.open` is the way to call this.
 
@@ -86,13 +90,9 @@ class Queue(Generic[T]):
             ack_linger: seconds that the acknowledgements of `get` may wait for one another; None: the store's default.
             prefetch: items claimed ahead where acknowledgements linger.
             runtime: time and chance.
+            origin: what it was opened by, so that it can be pickled.
         """
-        wanted = dict(fixed or {})
-        if serializer is not None:
-            wanted["serializer"] = serializer.name
-        if codecs is not None:
-            wanted["codecs"] = tuple(codec.name for codec in codecs)
-        meta, tail = find(store, create=create, wanted=wanted, runtime=runtime)
+        meta, tail = find(store, create=create, wanted=_wanted(fixed, serializer, codecs), runtime=runtime)
         if serializer is None:
             serializer = plugins.recorded_serializer(meta.serializer)
         if item is not None:
@@ -105,57 +105,146 @@ class Queue(Generic[T]):
         self.serializer = serializer
         parts = Parts(store, meta, View(store, meta.queue, tail), codecs, runtime)
         self.meta = meta
-        self._log = Log(parts)
+        self._waiting = Waiting(store, meta.queue, runtime)
+        self._notify = self._waiting.notify
+        self._log = Log(parts, self._waiting.tell)
         self._consumer = Consumer(parts, serializer, self._log.mend)
         buffered = meta.durability == "buffered"
         linger = ack_linger if ack_linger is not None else float("inf") if buffered else store.ack_linger
-        self._leases = Leases(runtime, self._consumer)
+        self._leases = Leases(runtime, self._consumer, self._freed)
         self._ahead = Ahead(runtime, self._leases, prefetch=prefetch, lease=lease, linger=linger) if linger else None
         self._takes = self._consumer.take if self._ahead is None else self._ahead.take
         self._pop = self._ahead.pop if self._ahead is not None else None
         self._receiver = Receiver(runtime, self._leases, Retry(runtime, retry_delay))
         self._auto_extend = auto_extend
         self._lease = lease
-        self._dear = not store.always_answers
         self._dead = Dead(store, serializer, self._put_again)
+        self._shares = not buffered
+        self._bound = Bound(parts, self._waiting, self._surplus) if meta.maxsize else None
+        self._rates = Rates(runtime)
+        self._tasks = Tasks(runtime)
+        self._count = self._tasks.one
+        self._owed: deque[Sequence[T]] = deque()
+        self._shut = False
+        """Nothing is put any more."""
+        self._ended = False
+        """Nothing is handed out any more, either."""
         self._closed = False
-        self._acted = runtime.event()
-        self._waiters = 0
-        _LIVE.add(self)
+        self._puts_plainly = self._bound is None
+        """Whether a put has nothing to heed: neither a bound nor an end."""
+        self._gets_plainly = self._bound is None
+        """Whether a get has nobody to tell, nothing owed to hand out first, and no end."""
+        self._origin = origin
+        self._parts = parts
+        lives.opened(self, keep=buffered)
 
     # -- producing ----------------------------------------------------------------------------------------------------
 
-    def put(self, item: T) -> None:
+    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
         """Add an item; on return it is as durable as the queue promises.
+
+        Args:
+            item: anything that the serializer takes.
+            block: whether to wait for room where `maxsize` is reached.
+            timeout: how long to wait for that, in seconds; None: for ever. What follows takes what it takes.
 
         Raises:
             SerializationError: the serializer refuses it; the queue is unchanged.
+            Full: `maxsize` items are not acknowledged, and were not in time; not put.
             StoreFull: no room; not put.
             PutUncertain: it may be in the queue, or not.
             StoreError: not put; trying again can help.
-            ShutDown: this object is closed.
+            ShutDown: this object is closed or shut down; not put.
         """
         record = self._dumps(item)
-        if self._closed:
-            raise _closed()
-        self._log.put((record,))
-        if self._waiters:
-            self._acted.set()
+        if self._puts_plainly:
+            self._log.put((record,))
+        else:
+            self._put_heedfully((record,), block, timeout)
+        if self._shares or self._waiting.sleepers:
+            try:  # noqa: SIM105  # which would cost more than all the rest of this
+                self._notify()
+            except StoreError:
+                pass  # closed meanwhile, and the item is in
 
-    def put_many(self, items: Iterable[T]) -> None:
-        """Add items in one commit: all of them or none.
+    def put_nowait(self, item: T) -> None:
+        """As `put(item, block=False)`."""
+        self.put(item, block=False)
+
+    def put_many(self, items: Iterable[T], block: bool = True, timeout: float | None = None) -> None:
+        """Add items in one commit: all of them or none; where `maxsize` is set, once there is room for all.
 
         Raises:
             TooLarge: more than one commit may hold; nothing was put.
+            ValueError: more than `maxsize`; nothing was put.
             See `put` for the rest.
         """
         records = list(map(self._dumps, items))
+        if not records:
+            self._check_put()
+            return
+        if self._puts_plainly:
+            self._log.put(records)
+        else:
+            self._put_heedfully(records, block, timeout)
+        if self._shares or self._waiting.sleepers:
+            self._waiting.tell()
+
+    def put_stream(
+        self, items: Iterable[T], *, batch: int = BATCH, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Add items in order, commit by commit, as they come: any number of them, of which few are in memory.
+
+        Where each commit is a request, several are under way at once. Where the queue is full, it waits for room.
+
+        Args:
+            items: as for `put`. A commit waits until its `batch` is there or they end.
+            batch: items of a commit, at most.
+            progress: called with the number of items that are in the queue, after each commit.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            See `put`, and what `items` itself raises. The first `put_so_far` items (an attribute of our errors, and a
+            note to any) are in the queue then, and none of the others is; but for `PutUncertain`, where some may be.
+        """
+        if batch < 1:
+            raise ValueError("'batch' must be a positive number")
+        self._check_put()
+
+        def landed(count: int) -> None:
+            if self._shares or self._waiting.sleepers:
+                self._waiting.tell()
+            if progress is not None:
+                progress(count)
+
+        most = min(batch, self.maxsize or batch)
+        stream = Stream(self._log, self._runtime, self._room, landed)
+        stream.run(map(self._dumps, items), most)
+        return stream.count
+
+    def _put_heedfully(self, records: Sequence[bytes], block: bool, timeout: float | None) -> None:
+        with self._room(len(records), block, timeout):
+            self._log.put(records)
+
+    def _room(self, count: int, block: bool = True, timeout: float | None = None) -> AbstractContextManager[None]:
+        """A context in which so many items may be put."""
+        self._check_put()
+        if self._bound is None:
+            return nullcontext()
+        return self._bound.room(count, self._check_put, block=block, timeout=timeout)
+
+    def _check_put(self) -> None:
         if self._closed:
             raise _closed()
-        if records:
-            self._log.put(records)
-            if self._waiters:
-                self._acted.set()
+        if self._shut:
+            raise ShutDown("this queue object was shut down: nothing is put any more")
+
+    def _surplus(self) -> int:
+        """What this object adds to what is stored and not acknowledged."""
+        answered = self._ahead.unanswered if self._ahead is not None else 0
+        return self._log.buffered - answered
 
     def _put_again(self, record: bytes) -> None:
         """A dead letter's record, stored on return."""
@@ -163,7 +252,7 @@ class Queue(Generic[T]):
             raise _closed()
         self._log.put((record,))
         self._log.flush()
-        self._acted.set()
+        self._waiting.tell()
 
     def sync(self) -> None:
         """Flush: what was put or handed out before is as durable as in `written`; in `synced`, it was before.
@@ -175,6 +264,7 @@ class Queue(Generic[T]):
         self._log.flush()
         if self._ahead is not None:
             self._ahead.flush()
+            self._waiting.tell()
 
     # -- consuming ----------------------------------------------------------------------------------------------------
 
@@ -191,21 +281,43 @@ class Queue(Generic[T]):
             StoreError: no answer; what was taken, if it was, comes with the next call.
             ShutDown: this object is closed.
         """
-        if timeout is not None and timeout < 0:
-            raise ValueError("'timeout' must be a non-negative number")
-        if self._pop is not None:
+        if block:
+            check_timeout(timeout)
+        if self._pop is not None and self._gets_plainly:
             item: T = self._pop()
             if item is not NOTHING:
+                self._count()
                 return item
-        return (self._take(1) or self._wait(lambda: self._take(1), block, timeout))[0]
+        items = self._take(1) or self._wait(lambda: self._take(1), block, timeout)
+        self._count()
+        return items[0]
+
+    def get_nowait(self) -> T:
+        """As `get(block=False)`."""
+        return self.get(block=False)
 
     def get_many(self, n: int, block: bool = True, timeout: float | None = None) -> list[T]:
         """Take the next items: at least one, at most `n`, in one step; see `get`."""
         if n < 1:
             raise ValueError("'n' must be a positive number")
-        if timeout is not None and timeout < 0:
-            raise ValueError("'timeout' must be a non-negative number")
-        return list(self._take(n) or self._wait(lambda: self._take(n), block, timeout))
+        if block:
+            check_timeout(timeout)
+        items = list(self._take(n) or self._wait(lambda: self._take(n), block, timeout))
+        self._tasks.many(len(items))
+        return items
+
+    def __iter__(self) -> Iterator[T]:
+        """Get until nothing can be handed out: each item is acknowledged as it comes, as by `get`, and not before."""
+        while True:
+            try:
+                item = self.get(block=False)
+            except Empty:
+                return
+            except ShutDown:
+                if self._closed:
+                    raise
+                return
+            yield item
 
     def receive(self, block: bool = True, timeout: float | None = None, lease: float | None = None) -> Message[T]:
         """Borrow the next item: it is acknowledged by `Message.ack`, and comes again if that never happens.
@@ -245,12 +357,17 @@ class Queue(Generic[T]):
             yield message
 
     def _received(self, n: int, block: bool, timeout: float | None, lease: float | None) -> list[Message[T]]:
-        if timeout is not None and timeout < 0:
-            raise ValueError("'timeout' must be a non-negative number")
+        if block:
+            check_timeout(timeout)
         if lease is not None and not lease > 0:
             raise ValueError("'lease' must be a positive number")
         lease_ms = int(1000 * (self._lease if lease is None else lease))
-        return self._borrow(n, lease_ms) or self._wait(lambda: self._borrow(n, lease_ms), block, timeout)
+        return self._borrow(n, lease_ms) or self._wait(lambda: self._borrow(n, lease_ms), block, timeout, self._return)
+
+    def _return(self, messages: Sequence[Message[T]]) -> None:
+        """Interrupted before they were handed out: others may have them at once."""
+        with suppress(QueueError):
+            Batch(self._receiver, messages).nack(0)
 
     def _borrow(self, n: int, lease_ms: int) -> list[Message[T]]:
         return self._looked(lambda: self._receiver.take(n, lease_ms, renews=self._auto_extend))
@@ -258,12 +375,38 @@ class Queue(Generic[T]):
     def _take(self, n: int) -> Sequence[T]:
         if self._receiver.ahead:
             self._receiver.release()  # what it holds comes first
-        return self._looked(lambda: self._takes(n))
+        if self._gets_plainly:
+            return self._looked(lambda: self._takes(n))
+        return self._take_heedfully(n)
+
+    def _take_heedfully(self, n: int) -> Sequence[T]:
+        """Hand out what is owed first; make known that there is room."""
+        if self._ended and not self._closed:
+            raise _shut_down()
+        try:
+            items = self._owed.popleft()
+        except IndexError:
+            items = self._looked(lambda: self._takes(n))
+        if len(items) > n:
+            self._owed.appendleft(items[n:])
+            items = items[:n]
+        if items and self._bound is not None:
+            try:
+                self._waiting.tell()
+            except BaseException:
+                self._owe(items)
+                raise
+        return items
+
+    def _owe(self, items: Sequence[T]) -> None:
+        """They are taken, and the call was interrupted: the next one hands them out."""
+        self._owed.appendleft(items)
+        self._gets_plainly = False
 
     def _looked(self, take: Callable[[], M]) -> M:
         """What this finds; where it finds nothing, once more with what this object has in its buffer put."""
-        if self._closed:
-            raise _closed()
+        if self._ended:
+            raise _closed() if self._closed else _shut_down()
         try:
             items = take()
             if not items and self._log.buffered:
@@ -275,28 +418,38 @@ class Queue(Generic[T]):
             raise
         return items
 
-    def _wait(self, take: Callable[[], M], block: bool, timeout: float | None) -> M:
-        """Look again with a growing, bounded, jittered pause, which an act in this process cuts short."""
+    def _wait(
+        self,
+        take: Callable[[], M],
+        block: bool,
+        timeout: float | None,
+        undo: Callable[[M], object] | None = None,
+    ) -> M:
+        """What this finds, once it does."""
+
+        def look() -> M:
+            found = take()
+            if not found and self._shut:
+                raise _shut_down()
+            return found
+
         if not block:
+            if self._shut:
+                raise _shut_down()
             raise Empty("nothing to hand out now")
-        runtime = self._runtime
-        until = None if timeout is None else runtime.monotonic() + timeout
-        pause = _POLL * (40 if self._dear else 1)
-        most = _POLL_MOST * (40 if self._dear else 1)
-        self._waiters += 1
+        owe: Callable[[Any], object] = undo or self._owe
+        found: M | None = self._until(look, timeout, owe)
+        if not found:
+            raise Empty(f"nothing came within {timeout} s")
+        return found
+
+    def _until(self, look: Callable[[], M], timeout: float | None, undo: Callable[[M], object]) -> M | None:
         try:
-            while True:
-                left = most if until is None else until - runtime.monotonic()
-                if left <= 0:
-                    raise Empty(f"nothing came within {timeout} s")
-                self._acted.clear()
-                items = take()
-                if items:
-                    return items
-                self._acted.wait(min(left, pause * runtime.random.uniform(0.5, 1.5)))
-                pause = min(most, 1.5 * pause)
-        finally:
-            self._waiters -= 1
+            return self._waiting.until(look, timeout, undo=undo)
+        except StoreError as error:
+            if self._closed:
+                raise _closed() from error
+            raise
 
     def lending(self) -> Lending:
         """Claims for one loop of this package's own that acknowledges items after they are out; closed by its user."""
@@ -310,19 +463,154 @@ class Queue(Generic[T]):
         """Its dead letters."""
         return self._dead
 
+    # -- the standard library's other methods ---------------------------------------------------------------------------
+
+    def task_done(self) -> None:
+        """Say that one item which this object's `get` handed out is done with; see `join`.
+
+        Raises:
+            ValueError: called more often than items were handed out.
+        """
+        self._tasks.done()
+        self._waiting.tell()
+
+    def join(self) -> None:
+        """Wait until `task_done` was called for all that this object handed out, and the queue holds nothing.
+
+        Whoever else got an item, or borrowed and acknowledged it, is done with it. After `shutdown(immediate=True)`
+        only what was handed out counts.
+
+        Raises:
+            ShutDown: this object was closed.
+        """
+
+        def look() -> bool:
+            if self._closed:
+                raise _closed()
+            return self._tasks.unfinished <= 0 and (self._ended or len(self) == 0)
+
+        if not look():
+            self._until(look, None, nothing)
+
+    @property
+    def maxsize(self) -> int:
+        """How many items that are not acknowledged the queue may hold before a put waits; 0: any number.
+
+        It is the queue's, for all its producers. Within one object it is exact; several may exceed it by what they are
+        putting at once.
+        """
+        return self.meta.maxsize
+
+    def qsize(self) -> int:
+        """Items that could be handed out to this object now; not those that others have claimed or that are delayed."""
+        ahead = len(self._ahead.held()) if self._ahead is not None else 0
+        return self._consumer.available() + ahead + self._log.buffered + sum(map(len, tuple(self._owed)))
+
+    def empty(self) -> bool:
+        """Whether nothing could be handed out to this object now; another's act may change it at any time."""
+        return not self.qsize()
+
+    def full(self) -> bool:
+        """Whether `maxsize` items are not acknowledged, so that a put would wait."""
+        return 0 < self.maxsize <= len(self)
+
+    # -- looking, and clearing ------------------------------------------------------------------------------------------
+
     def __len__(self) -> int:
         """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
         held = self._ahead.unanswered if self._ahead is not None else 0
-        return max(0, self._consumer.waiting() - held) + self._log.buffered
+        owed = sum(map(len, tuple(self._owed)))
+        return max(0, self._consumer.waiting() - held) + self._log.buffered + owed
 
     def __bool__(self) -> bool:
         """True, as an open file is."""
         return True
 
+    def peek(self, n: int = 1) -> list[T]:
+        """The next items, at most `n`, in the order that this object would get them; they stay where they are.
+
+        What can't be read is passed over.
+        """
+        if n < 1:
+            raise ValueError("'n' must be a positive number")
+        if self._closed:
+            raise _closed()
+        found = [item for items in tuple(self._owed) for item in items]
+        found += self._ahead.held() if self._ahead is not None else ()
+        if len(found) < n:
+            glance = Glance(self._store, self._parts.codecs)
+            records = chain.from_iterable(chunk.records for chunk in glance.waiting())
+            for record in chain(records, self._log.peek()):
+                with suppress(SerializationError):
+                    found.append(self.serializer.loads(record))
+                if len(found) >= n:
+                    break
+        return found[:n]
+
+    def clear(self) -> int:
+        """Acknowledge whatever nobody else has claimed, unread; how many items that were.
+
+        What others have claimed is theirs, and comes back if they give it back.
+
+        Raises:
+            StoreError: no answer; what was cleared, if it was, is not counted by the next call.
+        """
+        if self._closed:
+            raise _closed()
+        self._log.flush()
+        count = 0
+        while self._owed:
+            count += len(self._owed.popleft())
+        if self._ahead is not None:
+            count += self._ahead.drain()
+            self._ahead.flush()
+        self._receiver.release()
+        count += self._consumer.clear()
+        self._waiting.tell()
+        return count
+
+    def stats(self) -> Stats:
+        """Count what the queue holds; rates are those since this object's call before, None at the first.
+
+        It reads the documents, the names of all segments, and the open segment: not for every item.
+        """
+        if self._closed:
+            raise _closed()
+        stats = survey(self._store, self._parts.codecs)
+        return self._rates.over(
+            replace(stats, buffered=self._log.buffered, repeated=self._consumer.repeated, lost=self._consumer.lost)
+        )
+
     # -- the end ------------------------------------------------------------------------------------------------------
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """End this object's puts, and its gets once the queue is empty: both raise `ShutDown` then. Others go on.
+
+        Whoever waits in `put` is woken, and in `get` once there is nothing to get. Nothing of this is stored, and
+        nothing stored is dropped.
+
+        Args:
+            immediate: whether to end gets at once, too, and to give back what was claimed and not handed out.
+
+        Raises:
+            StoreError: what was claimed could not be given back; it comes back after its lease.
+        """
+        self._shut = True
+        self._puts_plainly = False
+        if immediate:
+            self._ended = True
+            self._gets_plainly = False
+        self._waiting.tell()
+        if immediate and not self._closed:
+            self._receiver.release()
+            if self._ahead is not None:
+                self._ahead.close()
 
     def close(self) -> None:
         """Flush, give back what was claimed and not handed out, and let go of the store; waiting calls raise `ShutDown`.
+
+        A process that ends closes what it has open; one that ends by `os._exit`, as multiprocessing's children do, is
+        to do it by itself.
 
         Raises:
             StoreFull, StoreError: what is buffered could not be put; this object stays open.
@@ -330,8 +618,10 @@ class Queue(Generic[T]):
         if self._closed:
             return
         self._log.flush()
-        self._closed = True
-        self._acted.set()
+        self._closed = self._shut = self._ended = True
+        self._puts_plainly = self._gets_plainly = False
+        lives.closed(self)
+        self._waiting.tell()
         try:
             self._receiver.release()
             if self._ahead is not None:
@@ -351,28 +641,58 @@ class Queue(Generic[T]):
     def __repr__(self) -> str:
         return f"<pqueue.Queue {self.meta.queue} {self.meta.durability}{' closed' if self._closed else ''}>"
 
-    def _after_fork(self) -> None:
-        """In the child: a new client, with nothing of the parent's claims or buffers (rule 31)."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its settings, secrets among them, so that the same queue is opened where the pickle is read; no items."""
+        origin = self._origin
+        if origin is None:
+            raise TypeError(
+                "this queue object was made from a bare store, and can't be pickled: open it by pqueue.open, whose "
+                "settings can be"
+            )
+        if self._store.in_process:
+            raise TypeError(
+                "a queue in this process's memory can't be pickled, since no other process reaches it: use a folder"
+            )
+        return reopen, (origin.settings, origin.item.kind if origin.item is not None else None, self.meta.queue)
+
+    def forget(self) -> None:
+        """In a forked child: a new client, with nothing of the parent's claims or buffers (rule 31)."""
         self._runtime.forget()
+        self._waiting.forget()
+        self._notify = self._waiting.notify
         self._log.forget()
         self._consumer.forget()
         self._leases.forget()
         self._receiver.forget()
         if self._ahead is not None:
             self._ahead.forget()
-        self._acted = self._runtime.event()
+        if self._bound is not None:
+            self._bound.forget()
+        self._tasks.forget()
+        self._count = self._tasks.one
+        self._owed.clear()
+
+    def _freed(self, answers: Sequence[Answer]) -> None:
+        """Claims were answered for."""
+        if self._bound is not None or any(answer.back for answer in answers):
+            self._waiting.tell()
+
+
+def _wanted(
+    fixed: dict[str, Any] | None, serializer: Serializer | None, codecs: Sequence[Codec] | None
+) -> dict[str, Any]:
+    """What the opener says of the queue."""
+    wanted = dict(fixed or {})
+    if serializer is not None:
+        wanted["serializer"] = serializer.name
+    if codecs is not None:
+        wanted["codecs"] = tuple(codec.name for codec in codecs)
+    return wanted
 
 
 def _closed() -> ShutDown:
     return ShutDown("this queue object is closed: open the queue again")
 
 
-_LIVE: weakref.WeakSet[Queue[Any]] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for one in tuple(_LIVE):
-        one._after_fork()  # noqa: SLF001  # its own module
-
-
-os.register_at_fork(after_in_child=_forked)
+def _shut_down() -> ShutDown:
+    return ShutDown("this queue object was shut down, and there is nothing left for it to hand out")

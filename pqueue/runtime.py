@@ -93,7 +93,16 @@ class Runtime:
         with self._guard:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(64, thread_name_prefix="pqueue")
-            return Task(self._pool.submit(work))
+            try:
+                return Task(self._pool.submit(work))
+            except RuntimeError:  # the interpreter ends: no thread starts any more, but what is open is still closed
+                pass
+        done: Future[T] = Future()
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # raised by `result`
+            done.set_exception(error)
+        return Task(done)
 
     def spawn(self, loop: Callable[[], Any], name: str) -> None:
         """Run a long-lived loop beside the caller; it must end by itself once its owner is closed."""

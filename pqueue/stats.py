@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pqueue.abc import Codec, Document, SegmentStore
-from pqueue.errors import NotAQueue, QueueError
+from pqueue.errors import BlobMissing, NotAQueue, QueueError
 from pqueue.frames import End
 from pqueue.head import BACK, CLAIMED, Head
 from pqueue.meta import Meta
 from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
 from pqueue.opening import find
-from pqueue.reader import Scanner
-from pqueue.runtime import REAL
+from pqueue.reader import Damage, Reader, Scanner
+from pqueue.runtime import REAL, Runtime
 from pqueue.tail import OPEN
 from pqueue.view import View
 
@@ -42,9 +43,50 @@ class Stats:
     bytes: int
     """Of all segments that are stored."""
     meta: Meta
+    backlog: int
+    """Bytes of the segments that hold what is not acknowledged, less the share of the first that is."""
+    oldest: float | None
+    """Seconds since the oldest item that is not acknowledged was put, by this machine's clock; None where there is none,
+    or the queue records no times (`record_times`)."""
+    buffered: int = 0
+    """Items that only the object asked knows of."""
+    repeated: int = 0
+    """Items that the object asked has handed out and that had been handed out before."""
+    lost: int = 0
+    """Items that the object asked found to be damaged or gone in a power cut."""
+    put_rate: float | None = None
+    """Items put a second, by anybody, since the object was asked before; None the first time."""
+    get_rate: float | None = None
+    """Items acknowledged or set aside a second, likewise."""
+
+    @property
+    def done(self) -> int:
+        """Items that were ever acknowledged or set aside."""
+        return self.put - self.waiting - self.claimed - self.given_back - self.dying
 
 
-def survey(store: SegmentStore, codecs: list[Codec]) -> Stats:
+class Rates:
+    """What one object remembers of the last `Stats` it gave."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._last: tuple[float, Stats] | None = None
+
+    def over(self, stats: Stats) -> Stats:
+        """With the rates since the last ones."""
+        now = self._runtime.monotonic()
+        last, self._last = self._last, (now, stats)
+        if last is None or now <= last[0]:
+            return stats
+        seconds = now - last[0]
+        return replace(
+            stats,
+            put_rate=max(0, stats.put - last[1].put) / seconds,
+            get_rate=max(0, stats.done - last[1].done) / seconds,
+        )
+
+
+def survey(store: SegmentStore, codecs: Sequence[Codec]) -> Stats:
     """Count.
 
     Args:
@@ -67,7 +109,8 @@ def survey(store: SegmentStore, codecs: list[Codec]) -> Stats:
     counts = dict.fromkeys((CLAIMED, BACK, ""), 0)
     for span in head.rest.spans:
         counts[span.state if span.state in counts else ""] += span.size
-    sizes = [blob.size for blob in store.list(SEGMENTS)]
+    sizes = dict(store.list(SEGMENTS))
+    stored = sum(sizes.values())
     return Stats(
         queue=meta.queue,
         waiting=max(0, end - head.offset),
@@ -77,12 +120,40 @@ def survey(store: SegmentStore, codecs: list[Codec]) -> Stats:
         dead=sum(1 for _ in store.list(DEAD)),
         put=max(end, head.offset),
         segments=len(sizes),
-        bytes=sum(sizes),
+        bytes=stored,
         meta=meta,
+        backlog=max(0, stored - _passed(view, head, end, sizes)),
+        oldest=_oldest(store, view, codecs, head) if meta.record_times else None,
     )
 
 
-def _end(store: SegmentStore, view: View, codecs: list[Codec]) -> int:
+def _passed(view: View, head: Head, end: int, sizes: dict[str, int]) -> int:
+    """Bytes of the segment of the lowest item that lie before it, or of the whole log where all is acknowledged."""
+    ordinal, offset = head.lowest
+    if offset >= end:
+        return sum(sizes.values())
+    try:
+        entry = view.entry(ordinal)
+    except BlobMissing:
+        return 0
+    if entry is None:
+        return 0
+    count = end - entry.base if entry.count == OPEN else entry.count
+    size = sizes.get(str(entry.name), 0)
+    return size * min(count, max(0, offset - entry.base)) // count if count else 0
+
+
+def _oldest(store: SegmentStore, view: View, codecs: Sequence[Codec], head: Head) -> float | None:
+    try:
+        chunk = Reader(store, view, codecs, REAL, lambda: None).chunk(*head.lowest, 1)
+    except (Damage, BlobMissing):
+        return None
+    if chunk is None or not chunk.times:
+        return None
+    return max(0, REAL.wall_ms() - chunk.times[0]) / 1000
+
+
+def _end(store: SegmentStore, view: View, codecs: Sequence[Codec]) -> int:
     """The offset behind the last whole frame; nothing is mended, as a `Reader` would."""
     last = view.tail.last
     if last is None or last.count != OPEN:

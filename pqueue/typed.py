@@ -34,6 +34,7 @@ class ItemType:
         Raises:
             SettingsError: pydantic can't validate it.
         """
+        self.kind = kind
         self.name = kind.__qualname__ if type(kind) is type or _is_model(kind) else repr(kind)
         try:
             self.adapter: TypeAdapter[Any] = TypeAdapter(kind)

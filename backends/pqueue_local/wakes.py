@@ -36,6 +36,8 @@ _LITTER = 60.0
 """Seconds after which one that is still being born is litter."""
 _POLL = 0.05
 """Seconds between two looks where there can be no FIFO."""
+_KEPT = 16
+"""Waiters' FIFOs kept open for waking."""
 _LONGEST = 1e6
 """Seconds: more than poll(2) can count would be an error."""
 
@@ -70,9 +72,8 @@ class _Fifo(Descriptor):
 
     def drain(self) -> None:
         """Forget earlier wakes."""
-        with suppress(BlockingIOError):
-            while len(os.read(self.fd, 4096)) == 4096:  # noqa: PLR2004  # as asked for
-                pass
+        while self.poll.poll(0):
+            os.read(self.fd, 1 << 16)
 
     def ring(self) -> None:
         """Wake its own waiter."""
@@ -94,10 +95,13 @@ class FolderWakes(Holder, Wakes):
         super().__init__()
         self._folder = folder
         self._directory = folder.root / _DIRECTORY
+        self._place = os.fspath(self._directory)
         self._bell: _Bell | None = None
         self._byte: mmap.mmap | bytes = _UNKNOWN
         self._idle: list[_Fifo] = []
         self._mine: set[_Fifo] = set()
+        self._known: dict[str, Descriptor] = {}
+        """Waiters' FIFOs, open for waking, by name."""
         self._closed = False
 
     def notify(self) -> None:
@@ -133,7 +137,7 @@ class FolderWakes(Holder, Wakes):
         with self.lock:
             self._closed = True
             mine, self._mine, self._idle = self._mine, set(), []
-            self._bell, self._byte = None, _UNKNOWN
+            self._bell, self._byte, self._known = None, _UNKNOWN, {}
         for fifo in mine:
             with suppress(OSError):
                 fifo.ring()
@@ -141,7 +145,7 @@ class FolderWakes(Holder, Wakes):
 
     def drop(self) -> None:
         """In a forked child: the FIFOs are its parent's."""
-        self._bell, self._byte = None, _UNKNOWN
+        self._bell, self._byte, self._known = None, _UNKNOWN, {}
         self._idle, self._mine = [], set()
 
     # -- waking -------------------------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ class FolderWakes(Holder, Wakes):
         self._folder.check_open()
         try:
             with translated("wake others"):
-                bell = self._open()
+                bell = self._bell or self._open()
                 if not bell.memory[0]:
                     return
                 try:
@@ -163,9 +167,29 @@ class FolderWakes(Holder, Wakes):
             log.debug("waiters could not be woken, they will look by themselves: %s", error)
 
     def _wake_all(self) -> None:
-        for path in self._directory.iterdir():
-            if path.name.startswith("w") and not _wake(path):
-                path.unlink(missing_ok=True)  # its process is dead
+        # First those that are known, and then by names, not by Path objects, which take as long to make as all the rest:
+        # somebody is being kept waiting.
+        known = self._known
+        rung = {name for name, fifo in tuple(known.items()) if self._rang(name, fifo)}
+        for name in os.listdir(self._place):  # noqa: PTH208
+            if name[0] == "w" and name not in rung:
+                fifo = _opened(f"{self._place}/{name}")
+                if fifo is not None:
+                    if len(known) < _KEPT:
+                        known[name] = fifo
+                    self._rang(name, fifo)
+
+    def _rang(self, name: str, fifo: Descriptor) -> bool:
+        """Wake its waiter; False where that is dead."""
+        try:
+            os.write(fifo.fd, b"\0")
+        except BlockingIOError:
+            pass  # full of wakes
+        except BrokenPipeError:
+            self._known.pop(name, None)
+            (self._directory / name).unlink(missing_ok=True)
+            return False
+        return True
 
     # -- what is open -------------------------------------------------------------------------------------------------
 
@@ -245,23 +269,15 @@ def _fill(fd: int) -> None:
         disk.cut_short()
 
 
-def _wake(path: Path) -> bool:
-    """Whether the FIFO's waiter lives; it is woken then."""
+def _opened(path: str) -> Descriptor | None:
+    """A waiter's FIFO; None where there is none, or its waiter is dead: then it is removed."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fifo = Descriptor(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
     except (FileNotFoundError, PermissionError):
-        return True  # gone just now; or another user's whom nobody can wake, who looks by himself
+        return None  # gone just now; or another user's whom nobody can wake, who looks by himself
     except OSError as error:
-        if error.errno == errno.ENXIO:
-            return False
-        raise
-    try:
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            os.write(fd, b"\0")
-    except BlockingIOError:
-        pass  # full of wakes
-    except BrokenPipeError:
-        return False
-    finally:
-        os.close(fd)
-    return True
+        if error.errno != errno.ENXIO:
+            raise
+        Path(path).unlink(missing_ok=True)
+        return None
+    return fifo if stat.S_ISFIFO(os.fstat(fifo.fd).st_mode) else None

@@ -46,6 +46,7 @@ class MemoryBackend(SegmentStore, Appends, Owners, Wakes):
     Settings = MemorySettings
     schemes: ClassVar = ("memory",)
     always_answers = True
+    in_process = True
 
     def __init__(self, place: Place, settings: MemorySettings) -> None:
         self._place = place

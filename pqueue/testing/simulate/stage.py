@@ -74,7 +74,7 @@ class Stage:
         copy: Any = child.open()._log._way  # noqa: SLF001
         copy._writer, copy._number = way._writer, way._number  # noqa: SLF001
         copy._view.state = way._view.state  # noqa: SLF001
-        child.open()._after_fork()  # noqa: SLF001
+        child.open().forget()
         return child
 
     def begin(

@@ -1,0 +1,150 @@
+"""`maxsize`: room is made certain before anything is sent, and kept until it is in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pqueue.abc import SAME, Document, Version
+from pqueue.errors import Full
+from pqueue.head import tally
+from pqueue.names import HEAD
+from pqueue.parts import Parts
+from pqueue.reader import Reader
+from pqueue.waiting import Waiting, check_timeout
+
+_TRUSTED = 0.05
+"""Seconds after this object's own commit for which the tail that it left counts as the newest, where a look is dear."""
+
+
+class Level:
+    """How many items are stored and not acknowledged."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._dear = not parts.store.always_answers
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: look anew."""
+        parts = self._parts
+        self._reader = Reader(parts.store, parts.view, parts.codecs, parts.runtime, lambda: None)
+        self._version: Version | None = None
+        self._next = self._held = 0
+        self._trusted = float("-inf")
+
+    def committed(self) -> None:
+        """This object has just put something, so it knows the tail."""
+        if self._dear:
+            self._trusted = self._parts.runtime.monotonic() + _TRUSTED
+
+    def guess(self) -> int:
+        """Too high, perhaps, by what was acknowledged since the last look; too low by what others are putting now."""
+        if not self._dear or self._version is None:
+            return self.now()
+        if self._parts.runtime.monotonic() > self._trusted:
+            self._parts.view.load()
+        return self._sum()
+
+    def now(self) -> int:
+        """The head first, then the tail: an upper bound while others act."""
+        document = self._parts.store.load(HEAD, self._version)
+        if document is not SAME and isinstance(document, Document):
+            self._version = document.version
+            self._next, self._held = tally(document.data)
+        self._parts.view.load()
+        return self._sum()
+
+    def _sum(self) -> int:
+        return max(0, self._reader.end() - self._next) + self._held
+
+
+class Bound:
+    """The room that one queue object's puts take, for any number of threads.
+
+    Exact within one object: what it has room for, and what it is putting, never exceed `maxsize`. Other objects'
+    puts that are under way count once they are in.
+    """
+
+    def __init__(self, parts: Parts, waiting: Waiting, own: Callable[[], int]) -> None:
+        """For the queue of these parts.
+
+        Args:
+            parts: meta says the `maxsize`.
+            waiting: what a full put sleeps on.
+            own: what this object adds to what is stored: its buffer, less what it will acknowledge.
+        """
+        self.maxsize = parts.meta.maxsize
+        self._runtime = parts.runtime
+        self._waiting = waiting
+        self._own = own
+        self._level = Level(parts)
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: nothing of the parent's puts."""
+        self._level.forget()
+        self._guard = self._runtime.lock()
+        self._taken = 0
+        self._settled = self._runtime.event()
+
+    @contextmanager
+    def room(
+        self, count: int, check: Callable[[], None], *, block: bool = True, timeout: float | None = None
+    ) -> Iterator[None]:
+        """A context in which there is room for `count` more items.
+
+        Args:
+            count: items, to be put as one.
+            check: raises where nothing may be put any more; asked at each look.
+            block: whether to wait for room.
+            timeout: how long, in seconds; None: for ever.
+
+        Raises:
+            Full: there is none.
+            ValueError: there never is; or the timeout is negative.
+        """
+        if count > self.maxsize:
+            raise ValueError(f"{count} items at once are more than the queue may hold (maxsize={self.maxsize})")
+
+        def look() -> bool:
+            check()
+            return self._take(count)
+
+        if not block:
+            taken = look()
+        else:
+            check_timeout(timeout)
+            taken = look() or bool(
+                self._waiting.until(look, timeout, undo=lambda _: self._give(count), pace=self._waiting.full)
+            )
+        if not taken:
+            raise Full(f"{self.maxsize} items are in the queue and not acknowledged (maxsize)")
+        try:
+            yield
+            self._level.committed()
+        finally:
+            self._give(count)
+
+    def _take(self, count: int) -> bool:
+        """Take the room, if it is there."""
+        while True:
+            with self._guard:
+                used = self._level.guess() + self._own()
+                if used + self._taken + count > self.maxsize:
+                    used = self._level.now() + self._own()
+                if used + self._taken + count <= self.maxsize:
+                    self._taken += count
+                    return True
+                if used + count > self.maxsize:
+                    return False
+                settled = self._settled
+            # It depends on what this object's other threads are putting, some of which may be in and count twice.
+            settled.wait()
+
+    def _give(self, count: int) -> None:
+        """The items are in, and count as such, or never will be."""
+        with self._guard:
+            self._taken -= count
+            self._settled, settled = self._runtime.event(), self._settled
+        settled.set()

@@ -1,0 +1,140 @@
+"""`put_stream`: many items in order, in commits that are under way at once where the store's way is parallel."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+from pqueue.errors import QueueError, StoreError
+from pqueue.listing import Commit
+from pqueue.log import Log
+from pqueue.runtime import Runtime, Task
+
+Room = Callable[[int], AbstractContextManager[None]]
+"""A context in which so many items may be put."""
+
+BATCH = 1000
+"""Items of a commit."""
+BYTES = 8 << 20
+"""… and bytes of records, at most."""
+
+
+class _Flight:
+    """One commit under way."""
+
+    def __init__(self, count: int, commit: Commit, runtime: Runtime, room: ExitStack) -> None:
+        self.count = count
+        self.commit = commit
+        self._room = room
+        self._task: Task[None] = runtime.start(commit.finish)
+
+    def land(self) -> None:
+        """Wait for it, and raise what it raised."""
+        with self._room:
+            self._task.result()
+
+
+class Stream:
+    """One `put_stream`."""
+
+    def __init__(self, log: Log, runtime: Runtime, room: Room, told: Callable[[int], Any]) -> None:
+        """For one queue object.
+
+        Args:
+            log: where the records go.
+            runtime: runs what is in flight.
+            room: makes room for a commit's items.
+            told: called with the number of items that are in, after each commit.
+        """
+        self._log = log
+        self._runtime = runtime
+        self._room = room
+        self._told = told
+        self._flights: deque[_Flight] = deque()
+        self.count = 0
+        """Items that are in the queue: the first so many, in order."""
+
+    def run(self, records: Iterable[bytes], batch: int) -> None:
+        """Put all of them; whatever is raised, `count` is right then."""
+        try:
+            for part in parted(records, batch, min(BYTES, self._log.max_bytes)):
+                self._put(part)
+            while self._flights:
+                self._land()
+        except BaseException as error:
+            self._settle(error)
+            raise
+
+    def _put(self, records: Sequence[bytes]) -> None:
+        with ExitStack() as room:
+            while self._log.parallel > 1 and len(self._flights) >= self._log.parallel:
+                self._land()
+            room.enter_context(self._room(len(records)))
+            if self._log.parallel > 1:
+                before = self._flights[-1].commit if self._flights else None
+                commit = self._log.begin(records, before)
+                if commit is None:
+                    while self._flights:
+                        self._land()  # raises why
+                    raise StoreError("an earlier commit of this stream failed")
+                try:
+                    self._flights.append(_Flight(len(records), commit, self._runtime, room.pop_all()))
+                except BaseException:
+                    commit.abandon()
+                    raise
+            else:
+                self._log.put(records)
+                self._landed(len(records))
+
+    def _land(self) -> None:
+        """Wait for the oldest."""
+        flight = self._flights[0]
+        flight.land()
+        self._flights.popleft()
+        self._landed(flight.count)
+
+    def _landed(self, count: int) -> None:
+        self.count += count
+        self._told(self.count)
+
+    def _settle(self, error: BaseException) -> None:
+        """After an error or an interrupt: learn how far it came. What follows a commit that failed is not in."""
+        failed = False
+        while self._flights:
+            flight = self._flights.popleft()
+            try:
+                flight.land()
+            except QueueError:
+                failed = True
+            else:
+                self.count += 0 if failed else flight.count
+        if isinstance(error, QueueError):
+            error.put_so_far = self.count
+        error.add_note(f"put_stream: the first {self.count} items are in the queue")
+
+
+def parted(records: Iterable[bytes], most: int, size: int) -> Iterator[Sequence[bytes]]:
+    """In parts of at most `most` records and `size` bytes, but at least one record.
+
+    What came before an error of `records` is not lost: it is given out, and then the error raised.
+    """
+    part: list[bytes] = []
+    total = 0
+    try:
+        for record in records:
+            if part and total + len(record) > size:
+                yield part
+                part, total = [], 0
+            part.append(record)
+            total += len(record)
+            if len(part) >= most:
+                yield part
+                part, total = [], 0
+    except Exception:
+        if part:
+            yield part
+        raise
+    if part:
+        yield part
