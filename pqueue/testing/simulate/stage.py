@@ -131,6 +131,8 @@ class Stage:
     def finish(self, client: Client) -> None:
         """Let the client move until its threads have ended, but for those held."""
         for _ in range(3000):
+            if self.world.crashes:
+                raise Stuck(f"scenario {self.name!r}: {client.name} crashed")
             if all(fiber.done or fiber in self._held for fiber in client.fibers if fiber.user):
                 return
             if not self._move(client):
