@@ -10,7 +10,7 @@ from pqueue.errors import BlobMissing
 from pqueue_local import disk
 from pqueue_local.descriptors import Cache, Descriptor
 from pqueue_local.folder import Folder
-from pqueue_local.foreign import translated
+from pqueue_local.foreign import foreign, ours, translated
 
 _KEPT = 4
 
@@ -33,15 +33,21 @@ class Blobs:
 
     def read(self, name: str, start: int, end: int | None) -> bytes:
         """As `SegmentStore.read`."""
-        with translated(f"read {name}"):
+        try:  # not by `translated`, which costs as much as the read of a few frames
             blob = self._kept.get(name) or self._open(name)
             found = os.fstat(blob.fd)
             if not found.st_nlink:
                 self._kept.forget(name)
                 blob = self._open(name)
                 found = os.fstat(blob.fd)
-            end = found.st_size if end is None else min(end, found.st_size)
+            size = found.st_size
+            if end is None or end > size:
+                end = size
             return disk.read_range(blob.fd, start, end) if start < end else b""
+        except OSError as error:
+            if not foreign(error):
+                raise
+            raise ours(error, f"read {name}") from error
 
     def _open(self, name: str) -> Descriptor:
         path = self._folder.blob(name)
