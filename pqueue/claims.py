@@ -29,7 +29,7 @@ from pqueue.head import Head, Range, Span
 from pqueue.letters import written
 from pqueue.names import HEAD, dead_name, draw_id
 from pqueue.parts import Parts
-from pqueue.reader import AHEAD, Damage, Reader
+from pqueue.reader import AHEAD, Damage, Missing, Reader
 from pqueue.sweep import Sweeper
 from pqueue.tail import OPEN
 
@@ -395,6 +395,10 @@ class Consumer:
     def _owing(self) -> int:
         return sum(len(lot.items) for outcome in tuple(self._owed) for lot in outcome.lots)
 
+    def close(self) -> None:
+        """Wait for deletions under way."""
+        self._sweeper.finish()
+
     def draw_claim(self) -> str:
         """An id for a claim."""
         return f"{self._runtime.random.getrandbits(64):016x}"
@@ -482,12 +486,19 @@ class Consumer:
             except BlobMissing as error:
                 # Rule 12: what we know of the head is old, or the segment was lost.
                 self._reader.forget()
-                if self._load() is head and fresh:
+                if self._load() is not head or not fresh:
+                    fresh = True
+                    continue
+                where = error.where if isinstance(error, Missing) else None
+                if where is None:
                     raise CorruptSegment(
-                        f"{error}: it is listed and not yet consumed; restore it from a backup"
+                        f"{error}, and it is needed: restore it from a backup, or start a new queue"
                     ) from error
-                fresh = True
-                continue
+                missed = CorruptSegment(
+                    f"{error}, though its items at offsets {where.start} to {where.stop - 1} were not consumed; they were "
+                    f"set aside as lost, everything behind them is delivered"
+                )
+                new, outcomes, grave = self._expired(head), [], _Grave(where, "missing", missed, b"", damaged=True)
             if grave is not None:
                 told = self._set_aside(head, version, grave, new, outcomes, requests)
                 if told is not None:
@@ -620,6 +631,10 @@ class Consumer:
                 reader = self._reader if span is None else self._behind
                 try:
                     chunk = reader.chunk(ordinal, offset, allowed)
+                except Missing as missing:
+                    if span is not None and missing.where is not None:
+                        missing.where = missing.where._replace(stop=min(missing.where.stop, span.stop))
+                    raise
                 except Damage as damage:
                     where = (
                         damage.where if span is None else damage.where._replace(stop=min(damage.where.stop, span.stop))
@@ -905,7 +920,7 @@ class Consumer:
             new = transitions.taken_over(new, where, claim, transitions.rounded(self._time().ms, _BURIAL_MS))
             if not self._swap(head, self._version, new, [], []):
                 return
-            if span.reason not in ("damaged", "lost"):
+            if span.reason not in ("damaged", "lost", "missing"):
                 self._bury_each(span._replace(claim=claim))
                 return
             raw = b""
@@ -915,7 +930,7 @@ class Consumer:
                 raw = damage.raw
             except BlobMissing:
                 log.warning("the segment of a dead letter at offset %d is gone", span.start)
-            self._bury(span._replace(claim=claim), raw, damaged=span.reason == "damaged")
+            self._bury(span._replace(claim=claim), raw, damaged=span.reason != "lost")
             return
 
     def _bury_answered(self, head: Head, requests: Sequence[Request]) -> None:

@@ -628,6 +628,7 @@ class Queue(Generic[T]):
                 self._ahead.close()
         finally:
             self._leases.close()
+            self._consumer.close()
             self._store.close()
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from pqueue.abc import Codec, SegmentStore
-from pqueue.errors import CorruptSegment
+from pqueue.errors import BlobMissing, CorruptSegment
 from pqueue.frames import End, Frame, Shape
 from pqueue.head import Range
 from pqueue.names import Name
@@ -50,6 +50,15 @@ class Damage(Exception):  # a finding of the reader's, told to users as CorruptS
         self.where = where
         self.segment = segment
         self.raw = raw
+
+
+class Missing(BlobMissing):
+    """A listed segment is not there: consumed meanwhile, or lost (rule 12)."""
+
+    def __init__(self, text: str, where: Range | None) -> None:
+        super().__init__(text)
+        self.where = where
+        """What was asked for of it, up to its end; None of an open one."""
 
 
 class Scanner:
@@ -252,7 +261,8 @@ class Reader:
 
         Raises:
             Damage: the items there can't be read.
-            BlobMissing: the segment, or the page that lists it, is not there.
+            Missing: the segment is not there.
+            BlobMissing: the page that lists it is not.
         """
         while True:
             entry = self._view.entry(ordinal)
@@ -266,7 +276,11 @@ class Reader:
                 continue
             offset = max(offset, entry.base)
             cursor = self._cursor(entry)
-            records = cursor.window(offset - entry.base, wanted, entry)
+            try:
+                records = cursor.window(offset - entry.base, wanted, entry)
+            except BlobMissing as error:
+                where = None if entry.count == OPEN else Range(ordinal, offset, entry.end)
+                raise Missing(f"{entry.name} is not there", where) from error
             if records:
                 times = cursor.times(offset - entry.base, len(records))
                 return Chunk(Range(ordinal, offset, offset + len(records)), records, times)

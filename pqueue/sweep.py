@@ -13,6 +13,9 @@ from pqueue.tail import OPEN
 
 log = logging.getLogger("pqueue")
 
+_PATIENCE = 10.0
+"""Seconds that a deletion under way is waited for at close; whoever comes next does what was not done."""
+
 _PAGES_EVERY = 64
 """Segments between two looks for pages to delete."""
 
@@ -27,6 +30,14 @@ class Sweeper:
         self.swept = -1
         """Segments of lower ordinals are known to be deleted: the next swap records it."""
         self._under_way: tuple[Task[None], int] | None = None
+        self._later: Head | None = None
+
+    def finish(self) -> None:
+        """Wait for what is under way, and delete what was freed meanwhile."""
+        if self._under_way is not None and self._under_way[0].wait(_PATIENCE):
+            self._ended()
+        if self._later is not None:
+            self.after(self._later, self._later, aside=False)
 
     def after(self, old: Head, new: Head, *, aside: bool) -> None:
         """Delete what the swap from `old` to `new`, which is in place, has freed, and what somebody who died had freed.
@@ -35,8 +46,10 @@ class Sweeper:
         """
         if self._under_way is not None:
             if not self._under_way[0].wait(0):
-                return  # the next swap's look finds what this one frees, too
+                self._later = new  # the next call finds what this one frees, too
+                return
             self._ended()
+        self._later = None
         lowest = new.lowest[0]
         if lowest <= self.swept or not (lowest > old.lowest[0] or old.rest.swept < old.lowest[0]):
             return

@@ -112,7 +112,7 @@ def test_segments_roll_and_are_deleted_once_consumed(place):
             queue.put_many(range(start, start + 5))
         assert len(segments(place)) >= 10
         assert drain(queue, 7) == list(range(100))
-        assert len(segments(place)) <= 1
+    assert len(segments(place)) <= 1
 
 
 def test_old_entries_move_to_pages_and_both_are_deleted_in_the_end(place):
@@ -129,10 +129,10 @@ def test_old_entries_move_to_pages_and_both_are_deleted_in_the_end(place):
         for item in range(200):
             queue.put(item)
             other.get()
-        left = [blob.name for blob in store.list("log/")]
-        assert len(left) <= 2, "a page that everybody has passed is deleted"
-        assert len(list(store.list(SEGMENTS))) <= 2
-        store.close()
+    left = [blob.name for blob in store.list("log/")]
+    assert len(left) <= 2, "a page that everybody has passed is deleted"
+    assert len(list(store.list(SEGMENTS))) <= 2
+    store.close()
 
 
 def test_large_items_and_empty_ones(place):
@@ -352,15 +352,17 @@ def test_torn_bytes_behind_the_last_frame_were_never_put(place):
         store.close()
 
 
-def test_a_missing_segment_is_named_and_nothing_is_made_up(place):
+def test_a_missing_segment_is_named_and_holds_up_nothing_else(place):
     with place.open(segment_items=2) as queue:
         for item in range(6):
             queue.put(item)
         store = place.connect()
         store.delete([segments(place)[0]])
-        store.close()
-        with pytest.raises(pqueue.CorruptSegment, match="seg/"):
+        with pytest.raises(pqueue.CorruptSegment, match=r"seg/.*offsets 0 to [01]"):
             queue.get(block=False)
+        assert drain(queue) == list(range(2 if place.appends else 1, 6)), "told once, and nothing else is held up"
+        assert len(list(store.list(DEAD))) == 1
+        store.close()
 
 
 # -- opening ---------------------------------------------------------------------------------------------------------
