@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from pqueue import gc
+from pqueue import gc, lives
 from pqueue.abc import Serializer
 from pqueue.claims import Answer, Consumer, Outcome, Request
 from pqueue.errors import (
@@ -115,6 +115,11 @@ class Client:
                 except (StoreError, Interrupt):
                     self.runtime.sleep(0.05)
             return self.queue
+
+    def leave(self) -> None:
+        """The run is over: nobody closes its queue at the process's end."""
+        if self.queue is not None:
+            lives.closed(self.queue)
 
     @property
     def consumer(self) -> Consumer:

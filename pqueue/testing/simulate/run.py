@@ -238,6 +238,8 @@ class Run:
             self.oracle.violate(f"I6: {error}")
         finally:
             self.world.end()
+            for client in self.clients:
+                client.leave()
         result = self.judged()
         self.world.fibers.clear()
         return result
