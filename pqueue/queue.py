@@ -136,7 +136,8 @@ class Queue(Generic[T]):
         """Whether a get has nobody to tell, nothing owed to hand out first, and no end."""
         self._origin = origin
         self._parts = parts
-        lives.opened(self, keep=buffered)
+        if runtime is REAL:
+            lives.opened(self, keep=buffered)
 
     # -- producing ----------------------------------------------------------------------------------------------------
 

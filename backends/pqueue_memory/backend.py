@@ -176,17 +176,23 @@ class MemoryBackend(SegmentStore, Appends, Owners, Wakes):
     def wait(self, ready: Callable[[], bool], timeout: float) -> bool:  # noqa: D102
         place = self._open_place()
         with place.bell:
+            place.waiting += 1
             before = place.rung
-        if ready():  # outside the lock: it may well use this store, or notify
-            return True
-        with place.bell:
-            return place.bell.wait_for(lambda: place.rung != before, min(timeout, threading.TIMEOUT_MAX))
+        try:
+            if ready():  # outside the lock: it may well use this store, or notify
+                return True
+            with place.bell:
+                return place.bell.wait_for(lambda: place.rung != before, min(timeout, threading.TIMEOUT_MAX))
+        finally:
+            with place.bell:
+                place.waiting -= 1
 
     def notify(self) -> None:  # noqa: D102
         place = self._open_place()
-        with place.bell:
-            place.rung += 1
-            place.bell.notify_all()
+        if place.waiting:
+            with place.bell:
+                place.rung += 1
+                place.bell.notify_all()
 
 
 def _blob(place: Place, name: str) -> bytearray:

@@ -15,7 +15,7 @@ versions = itertools.count(1)
 
 @dataclass(eq=False)
 class Place:
-    """What one name holds. `lock` guards it all but `rung`, which `bell` guards: waiters sleep there."""
+    """What one name holds. `lock` guards it all but `rung` and `waiting`, which `bell` guards: waiters sleep there."""
 
     blobs: dict[str, bytearray] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
@@ -23,6 +23,7 @@ class Place:
     lock: threading.Lock = field(default_factory=threading.Lock)
     bell: threading.Condition = field(default_factory=threading.Condition)
     rung: int = 0
+    waiting: int = 0
 
     def __post_init__(self) -> None:
         _places.add(self)
@@ -59,6 +60,7 @@ def _renew_all_locks() -> None:
     for place in _places:
         place.lock = threading.Lock()
         place.bell = threading.Condition()
+        place.waiting = 0
 
 
 # A forked child lacks the threads that may have held the locks.
