@@ -84,6 +84,8 @@ class SegmentStore(ABC):
     """Seconds that acknowledgements of `get` wait for one another unless the opener says; above 0 where a swap is dear."""
     in_process: bool = False
     """Whether the place is this process's memory, so that nobody else can open it."""
+    clock_step_ms: int = 0
+    """By how much the store's time may lag behind its clock, because it is told in larger steps (a bucket's: seconds)."""
     always_answers: bool = False
     """Whether a swap or append that raises `StoreError` is known not to have happened (a folder's; never a network's)."""
 

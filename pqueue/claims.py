@@ -151,6 +151,8 @@ class Consumer:
         self._serializer = serializer
         # Where a swap is always answered nobody need number them (rule 14).
         self._numbered = not parts.store.always_answers
+        # Whoever has just heard the next second must not take a lease for shorter than it is (rule 16).
+        self._step_ms = parts.store.clock_step_ms
         owners = parts.store.owners
         self._alive: Callable[[str], bool] | None = owners.alive if owners else None
         self._synced = parts.meta.durability == "synced"
@@ -548,7 +550,7 @@ class Consumer:
                 new, count = self._answered(new, answer, now.ms)
                 outcome.settled.append(count)
             for claim, lease in request.extend:
-                new, count = transitions.extended(new, claim, transitions.rounded(now.ms, lease))
+                new, count = transitions.extended(new, claim, transitions.rounded(now.ms + self._step_ms, lease))
                 outcome.settled.append(count)
                 outcome.deadline = self._deadline(local, lease)
         for request, outcome in zip(requests, outcomes, strict=True):
@@ -604,7 +606,7 @@ class Consumer:
         self, head: Head, request: Request, outcome: Outcome, now_ms: int, wanted: int
     ) -> tuple[Head, _Grave | None]:
         """Claim or take up to `wanted` items, what was given back first; stops before what can't be read."""
-        until = transitions.rounded(now_ms, request.lease_ms)
+        until = transitions.rounded(now_ms + self._step_ms, request.lease_ms)
         limit = self._parts.meta.max_attempts
         spans = list(islice(transitions.ready(head, now_ms), 64))
         if len(head.rest.spans) < MAX_RANGES or request.take:

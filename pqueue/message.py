@@ -22,7 +22,8 @@ class Message(Generic[T]):
 
     As a context manager it acknowledges on success, and on an exception gives the item back, with the queue's
     `retry_delay` and the exception's text; unless it was answered within. While it is not answered and its process
-    lives, its lease is renewed (`auto_extend`). One that is dropped without an answer is given back.
+    lives, its lease is renewed (`auto_extend`). One that is dropped without an answer is renewed no more, so that it
+    comes again when its lease ends.
     """
 
     __slots__ = ("_at_ms", "_loan", "_ordinal", "_receiver", "_state", "attempt", "item", "offset")
@@ -104,7 +105,7 @@ class Message(Generic[T]):
     def __del__(self) -> None:
         # Any lock may be held right here: it is only noted.
         if self._state == HELD:
-            self._receiver.dropped.append((self._loan, self._ordinal, self.offset))
+            self._receiver.dropped.append((self._loan, self.offset))
 
     def __repr__(self) -> str:
         state = ("", " being answered", " answered")[self._state]

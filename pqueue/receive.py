@@ -45,7 +45,7 @@ class Receiver:
         self._answered = float("-inf")
         self._asked: tuple[int, int, bool] | None = None
         """How the last call asked, if it came soon after an answer."""
-        self.dropped: deque[tuple[Loan, int, int]] = deque()
+        self.dropped: deque[tuple[Loan, int]] = deque()
         self._leases.chore(self._attend)
 
     @property
@@ -73,7 +73,8 @@ class Receiver:
     def acknowledge(self, messages: Sequence[Message[Any]]) -> None:
         """See `Message.ack`."""
         asked = self._asked
-        if asked is None or self._ahead:
+        # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
+        if asked is None or self._ahead or not messages or messages[0]._loan.left != len(messages):  # noqa: SLF001
             self._answer(messages, Answer("", _NOWHERE))
             return
         count, lease_ms, renews = asked
@@ -225,15 +226,14 @@ class Receiver:
         return answers
 
     def _attend(self, now: float) -> float | None:
-        """For the keeper: give back what nobody asks for."""
+        """For the keeper: renew what was dropped no more, give back what nobody asks for."""
         while self.dropped:
-            loan, ordinal, offset = self.dropped.popleft()
+            loan, offset = self.dropped.popleft()
             if self._leases.hold(loan):  # not a parent's, not lost
+                log.warning("the message of offset %d was dropped without an answer: its lease is left to end", offset)
                 loan.left -= 1
                 if not loan.left:
                     self._leases.done(loan)
-                log.warning("the message of offset %d was dropped without an answer, and is given back", offset)
-                self._leases.ask([Answer(loan.claim, Range(ordinal, offset, offset + 1), back=True)])
         if self._ahead:
             if now - self._since >= _STALE:
                 self.release()

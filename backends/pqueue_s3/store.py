@@ -25,6 +25,7 @@ class S3Backend(SegmentStore):
 
     Settings: ClassVar[type[StoreSettings]] = S3Settings
     schemes = ("s3",)
+    clock_step_ms = 1000
 
     def __init__(self, settings: S3Settings) -> None:
         self._bucket = Bucket(settings)

@@ -1,0 +1,434 @@
+"""Messages on the five stores: lent, acknowledged, given back, rejected, lost."""
+
+import contextlib
+import logging
+import threading
+import time
+
+import pytest
+
+import pqueue
+from pqueue.names import DEAD, HEAD
+
+
+def received(queue, **how):
+    try:
+        return queue.receive(block=False, **how)
+    except pqueue.Empty:
+        return None
+
+
+def test_a_message_is_acknowledged_once_and_nobody_gets_it_again(place):
+    with place.open() as queue, place.open() as other:
+        queue.put_many("abc")
+        message = queue.receive()
+        assert (message.item, message.offset, message.attempt, message.put_at) == ("a", 0, 1, None)
+        assert other.get() == "b"
+        message.ack()
+        with pytest.raises(pqueue.ClaimLost, match="before"):
+            message.ack()
+        with pytest.raises(pqueue.ClaimLost, match="before"):
+            message.nack()
+        assert len(other) == 1
+        assert other.get() == "c"
+        assert received(other) is None
+
+
+def test_a_block_acknowledges_on_success_and_gives_back_on_an_exception(place):
+    with place.open() as queue:
+        queue.put_many("ab")
+        with queue.receive() as message:
+            assert message.item == "a"
+        with pytest.raises(ZeroDivisionError), queue.receive() as message:
+            assert message.item == "b"
+            raise ZeroDivisionError
+        with queue.receive() as message:
+            assert (message.item, message.attempt) == ("b", 2)
+            message.nack()
+        with queue.receive() as message:
+            assert (message.item, message.attempt) == ("b", 3)
+        assert len(queue) == 0
+
+
+def test_given_back_comes_before_what_is_next_and_after_its_delay(place):
+    with place.open() as queue:
+        queue.put_many("abcd")
+        first, second, third = (queue.receive() for _ in range(3))
+        third.nack()
+        second.nack(delay=0.6)
+        first.nack()
+        assert [queue.receive().item for _ in range(3)] == ["a", "c", "d"]
+        assert received(queue) is None
+        message = queue.receive(timeout=10)
+        assert (message.item, message.attempt) == ("b", 2)
+
+
+def test_a_batch_is_acknowledged_in_parts_or_whole(place):
+    with place.open(segment_items=4) as queue:
+        queue.put_many(range(4))
+        queue.put_many(range(4, 12))
+        with queue.receive_many(6) as batch:
+            assert batch.items == list(range(6))
+            assert [message.offset for message in batch] == list(range(6))
+            batch[2].ack()
+            batch[3].nack()
+        assert len(queue) == 7
+        with pytest.raises(ValueError, match="no"), queue.receive_many(3) as batch:
+            assert batch.items[0] == 3
+            batch[0].ack()
+            raise ValueError("no")
+        batch = queue.receive_many(100)
+        assert batch.items == list(range(6, 12))
+        assert [message.attempt for message in batch][:2] == [2, 2]
+        batch.ack()
+        assert len(queue) == 0
+
+
+def test_a_loop_takes_everything_in_order_and_ends_when_nothing_comes(place):
+    with place.open() as queue:
+        queue.put_many(range(30))
+        got = []
+        for message in queue.messages(timeout=0.1):
+            with message:
+                got.append(message.item)
+        assert got == list(range(30))
+        assert len(queue) == 0
+
+
+def test_what_a_loop_claimed_ahead_is_given_back_uncounted(place):
+    with place.open() as queue, place.open() as other:
+        queue.put_many(range(10))
+        for _ in range(3):
+            queue.receive().ack()
+        assert len(other) == 7
+        message = other.receive(timeout=30)
+        rest = [message.item]
+        message.ack()
+        while (message := received(other)) is not None or len(other):
+            if message is None:
+                time.sleep(0.1)
+                continue
+            assert message.attempt == 1
+            rest.append(message.item)
+            message.ack()
+        assert sorted(rest) == list(range(3, 10))
+        queue.put_many(range(3))
+        queue.receive().ack()
+        queue.receive().ack()
+        assert queue.get() == 2, "get comes after what was claimed ahead"
+
+
+def test_close_gives_back_what_was_not_handed_out_and_closes_loops(place):
+    with place.open() as other:
+        queue = place.open()
+        queue.put_many(range(5))
+        for _ in range(3):
+            queue.receive().ack()
+        queue.close()
+        assert [other.receive().item for _ in range(2)] == [3, 4]
+        assert list(queue.messages()) == []
+        with pytest.raises(pqueue.ShutDown):
+            queue.receive()
+
+
+def test_a_lease_that_ran_out_loses_the_claim_and_removes_nothing(place):
+    with place.open(auto_extend=False) as queue, place.open() as other:
+        queue.put("a")
+        message = queue.receive(lease=0.3)
+        assert received(other) is None
+        again = other.receive(timeout=30)
+        assert (again.item, again.attempt) == ("a", 2)
+        for answer in (message.ack, message.nack, message.reject, lambda: message.extend(10)):
+            with pytest.raises(pqueue.ClaimLost):
+                answer()
+            if answer == message.ack:
+                break
+        assert len(other) == 1
+        again.ack()
+        assert len(other) == 0
+
+
+def test_messages_are_renewed_while_they_are_held(place):
+    with place.open(lease=0.6) as queue, place.open() as other:
+        queue.put("a")
+        message = queue.receive()
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert received(other) is None
+            time.sleep(0.05)
+        message.ack()
+        assert len(other) == 0
+
+
+def test_extend_holds_longer_than_the_lease(place):
+    with place.open(auto_extend=False) as queue, place.open() as other:
+        queue.put("a")
+        message = queue.receive(lease=0.5)
+        message.extend(30)
+        time.sleep(0.7)
+        assert received(other) is None
+        message.ack()
+
+
+def test_a_message_that_is_dropped_comes_again_when_its_lease_ends(place, caplog):
+    with place.open(lease=1) as queue, caplog.at_level(logging.WARNING, "pqueue"):
+        queue.put("a")
+        queue.receive()
+        message = queue.receive(timeout=30)
+        assert message.attempt == 2
+        message.ack()
+        assert "dropped without an answer" in caplog.text
+
+
+# -- dead letters ----------------------------------------------------------------------------------------------------
+
+
+def test_after_its_last_attempt_an_item_is_a_dead_letter_with_the_last_error(place):
+    with place.open(max_attempts=3) as queue:
+        queue.put_many("ab")
+        for attempt in (1, 2, 3):
+            with contextlib.suppress(RuntimeError), queue.receive() as message:
+                assert (message.item, message.attempt) == ("a", attempt)
+                raise RuntimeError(f"failed for the {attempt}. time")
+        (letter,) = queue.dead
+        assert (letter.offset, letter.reason, letter.attempts) == (0, "attempts", 3)
+        assert letter.error == "RuntimeError: failed for the 3. time"
+        assert queue.dead.item(letter) == "a"
+        assert (len(queue), len(queue.dead)) == (1, 1)
+        assert queue.get() == "b"
+
+
+def test_what_was_never_answered_is_dead_once_it_would_be_handed_out_again(place, caplog):
+    with place.open(max_attempts=2, auto_extend=False) as queue, caplog.at_level(logging.WARNING, "pqueue"):
+        queue.put_many("ab")
+        kept = []
+        for attempt in (1, 2):
+            message = queue.receive(lease=0.2)
+            kept.append(message)
+            assert (message.item, message.attempt) == ("a", attempt)
+            time.sleep(1.5 if place.kind == "bucket" else 0.3)  # a bucket's clock tells seconds
+        assert queue.receive(timeout=10).item == "b"
+        (letter,) = queue.dead
+        assert (letter.reason, letter.attempts, queue.dead.item(letter)) == ("attempts", 2, "a")
+
+
+def test_get_passes_what_used_up_its_attempts(place):
+    with place.open(max_attempts=1) as queue:
+        queue.put_many("ab")
+        with contextlib.suppress(RuntimeError), queue.receive():
+            raise RuntimeError
+        assert queue.get() == "b"
+        assert [letter.reason for letter in queue.dead] == ["attempts"]
+
+
+def test_rejected_items_are_dead_letters_that_can_be_requeued_and_purged(place):
+    with place.open() as queue:
+        queue.put_many(range(6))
+        for _ in range(4):
+            message = queue.receive()
+            message.reject(f"{message.item} is odd" if message.item % 2 else "")
+        assert [(one.offset, one.reason, one.error) for one in queue.dead.list()] == [
+            (0, "rejected", ""),
+            (1, "rejected", "1 is odd"),
+            (2, "rejected", ""),
+            (3, "rejected", "3 is odd"),
+        ]
+        assert queue.dead
+        assert queue.dead.get(1).attempts == 1
+        with pytest.raises(KeyError):
+            queue.dead.get(5)
+        assert queue.dead.requeue(1) == 1
+        assert queue.dead.purge([0]) == 1
+        assert len(queue.dead) == 2
+        assert [queue.get() for _ in range(3)] == [4, 5, 1]
+        assert queue.dead.requeue() == 2
+        assert [queue.get() for _ in range(2)] == [2, 3]
+        assert not queue.dead
+        queue.put("x")
+        queue.receive().reject()
+        assert queue.dead.purge() == 1
+
+
+def test_an_unreadable_item_is_told_once_and_can_be_looked_at(place):
+    with place.open() as queue:
+        queue._log.put((b"\xc1 not msgpack",))
+        queue.put("b")
+        with pytest.raises(pqueue.SerializationError):
+            queue.receive()
+        assert queue.receive().item == "b"
+        (letter,) = queue.dead
+        assert (letter.reason, letter.record) == ("unreadable", b"\xc1 not msgpack")
+        with pytest.raises(pqueue.SerializationError):
+            queue.dead.item(letter)
+
+
+def test_who_dies_between_mark_and_letter_is_followed_by_who_comes_next(place, monkeypatch):
+    with place.open(max_attempts=1) as queue:
+        queue.put_many("ab")
+        monkeypatch.setattr("pqueue.claims._BURIAL_MS", 300)
+        write = type(queue._store).write
+
+        def refused(self, name, data):
+            if name.startswith(DEAD):
+                raise pqueue.StoreError("cut")
+            write(self, name, data)
+
+        monkeypatch.setattr(type(queue._store), "write", refused)
+        queue.receive().reject("why")
+        assert len(queue.dead) == 0
+        assert len(queue) == 2
+        monkeypatch.setattr(type(queue._store), "write", write)
+        time.sleep(0.5)
+        assert queue.receive().item == "b"
+        (letter,) = queue.dead
+        assert (letter.offset, letter.error, queue.dead.item(letter)) == (0, "why", "a")
+
+
+def test_a_poisonous_item_buries_itself_and_no_neighbour(place):
+    """As a worker would that dies of it each time."""
+    count = 100 if place.kind == "bucket" else 1000
+    with place.open(max_attempts=3) as queue:
+        queue.put_many(range(count))
+    claims, done = 0, []
+    while True:
+        with place.open(lease=0.05, auto_extend=False) as queue:
+            try:
+                batch = queue.receive_many(count, block=bool(claims), timeout=1 if claims else None)
+            except pqueue.Empty:
+                break
+            claims += 1
+            if count // 2 in batch.items:
+                time.sleep(0.06)
+                continue
+            done += batch.items
+            batch.ack()
+    assert sorted(done) == [item for item in range(count) if item != count // 2]
+    assert claims < 100
+    with place.open() as queue:
+        (letter,) = queue.dead
+        assert queue.dead.item(letter) == count // 2
+        assert len(queue) == 0
+
+
+# -- retries ---------------------------------------------------------------------------------------------------------
+
+
+def test_retry_delays_are_a_number_or_grow(place):
+    with place.open(retry_delay=0.4) as queue:
+        queue.put("a")
+        with contextlib.suppress(RuntimeError), queue.receive():
+            raise RuntimeError
+        assert received(queue) is None
+        assert queue.receive(timeout=10).attempt == 2
+    grows = pqueue.RetryDelay(first=1, factor=3, most=20, jitter=0.5)
+    assert [grows.seconds(attempt, 0.5) for attempt in (1, 2, 3, 4, 2000)] == [1, 3, 9, 20, 20]
+    assert (grows.seconds(1, 0), grows.seconds(1, 1)) == (0.5, 1.5)
+    assert pqueue.parse("x", {"retry_delay": "1.5"}).retry_delay == pqueue.RetryDelay.constant(1.5)
+    table = {"first": 1, "factor": 3, "most": 20, "jitter": 0.5}
+    assert pqueue.parse("x", {"retry_delay": table}).retry_delay == grows
+    with pytest.raises(pqueue.SettingsError):
+        pqueue.parse("x", {"retry_delay": "soon"})
+
+
+# -- times, threads, durabilities --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codecs", [[], ["zlib"]])
+def test_put_at_is_told_where_it_is_recorded(place, codecs):
+    before = time.time()
+    with place.open(record_times=True, codecs=codecs) as queue:
+        queue.put("a")
+        time.sleep(0.05)
+        queue.put_many("bcd")
+        first = queue.receive()
+        batch = queue.receive_many(2)
+        times = [message.put_at.timestamp() for message in (first, *batch)]
+        assert before - 0.001 <= times[0] < times[1] == times[2] <= time.time()
+        batch.nack()
+        again = queue.receive()
+        assert again.put_at == batch[0].put_at
+
+
+@pytest.mark.parametrize("durability", ["buffered", "written", "synced"])
+def test_each_durability_lends(place, durability):
+    with place.open(durability=durability) as queue:
+        queue.put_many(range(3))
+        queue.receive().ack()
+        queue.receive().nack()
+        assert [queue.receive().item, queue.receive().item] == [1, 2]
+
+
+def test_threads_share_one_object_and_each_item_is_handled_once(place):
+    total = 60 if place.kind == "bucket" else 600
+    done, guard = [], threading.Lock()
+    with place.open() as queue:
+        queue.put_many(range(total))
+
+        def loop():
+            for message in queue.messages(timeout=1):
+                with message, guard:
+                    done.append(message.item)
+
+        threads = [threading.Thread(target=loop) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(done) == list(range(total))
+        assert len(queue) == 0
+
+
+def test_the_head_holds_no_trace_of_what_was_answered(place):
+    with place.open() as queue:
+        queue.put_many(range(20))
+        for _ in range(10):
+            queue.receive().ack()
+        queue.receive_many(10).ack()
+        queue._receiver.release()
+        store = place.connect()
+        assert b'"claims":{},' in store.load(HEAD).data
+        store.close()
+
+
+# -- the worker --------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_acknowledges_gives_back_and_rejects(place):
+    with place.open(max_attempts=2) as queue:
+        queue.put_many(range(12))
+    seen, guard = [], threading.Lock()
+
+    def handler(item):
+        with guard:
+            seen.append(item)
+        if item == 3:
+            raise pqueue.Reject("three")
+        if item == 5:
+            raise RuntimeError("five")
+
+    worked = pqueue.work({"store": place.store}, handler, threads=3, timeout=0.5)
+    assert worked == (10, 2, 1)
+    assert sorted(seen) == sorted([*range(12), 5])
+    with place.open() as queue:
+        assert [(one.offset, one.reason, one.error) for one in queue.dead] == [
+            (3, "rejected", "three"),
+            (5, "attempts", "RuntimeError: five"),
+        ]
+        assert len(queue) == 0
+
+
+def test_a_worker_that_is_stopped_finishes_what_it_holds(place):
+    with place.open() as queue:
+        queue.put_many(range(10))
+    stop = threading.Event()
+    done = []
+
+    def handler(item):
+        done.append(item)
+        if item == 2:
+            stop.set()
+
+    pqueue.work({"store": place.store}, handler, stop=stop)
+    assert done == [0, 1, 2]
+    with place.open() as queue:
+        assert queue.get_many(100) == list(range(3, 10))
