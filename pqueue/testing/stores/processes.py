@@ -182,10 +182,13 @@ class OwnersProcessTests(ProcessSuite):
 
         def work(send: Send) -> None:
             owner = registry(open_store()).own()
+            running, started = os.pipe()
             if os.fork() == 0:
+                os.write(started, b"!")  # past what a fork runs in the child
                 os.close(writer)
                 os.read(reader, 1)  # until the test's own process closes its end
                 os._exit(0)
+            os.read(running, 1)
             send(owner)
             threading.Event().wait()
 
