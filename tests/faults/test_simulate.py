@@ -31,8 +31,7 @@ def test_whatever_goes_wrong_nothing_is_lost_doubled_or_reordered(store, chunk):
 
 @pytest.mark.parametrize("removal", REMOVALS, ids=lambda one: f"{one.rule}-{one.what}")
 def test_a_rule_taken_out_is_missed(removal: Removal):
-    with removal.applied():
-        assert SCENARIOS[removal.scenario].play().failed
+    assert removal.caught()
     intact = SCENARIOS[removal.scenario].play()
     assert not intact.failed, intact.text()
 

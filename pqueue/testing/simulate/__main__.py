@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from pqueue.testing.simulate.removals import REMOVALS, Removal
+from pqueue.testing.simulate.removals import REMOVALS
 from pqueue.testing.simulate.run import STORES, Result
 from pqueue.testing.simulate.scenarios import SCENARIOS
 from pqueue.testing.simulate.seeds import run_seed, scenario_of
@@ -23,23 +23,17 @@ def failing(store: str, seeds: Iterable[int]) -> list[tuple[str, int, str]]:
     return [(store, seed, result.violations[0]) for seed in seeds if (result := run_seed(seed, store)).failed]
 
 
-def caught(removal: Removal) -> Result:
-    """What happens in its scenario without this rule."""
-    with removal.applied():
-        return SCENARIOS[removal.scenario].play()
-
-
 def rules() -> int:
     """Print which scenario catches each rule's removal, and whether it ends well with the rule."""
     bad = 0
     print(f"{'rule':<5}{'taken out':<75}{'scenario':<76}violation")
     for removal in REMOVALS:
-        without = caught(removal)
+        caught = removal.caught()
         intact = SCENARIOS[removal.scenario].play()
-        told = without.violations[0] if without.failed else "NOT CAUGHT"
+        told = caught or "NOT CAUGHT"
         if intact.failed:
             told = f"FAILS WITH THE RULE IN PLACE: {intact.violations[0]}"
-        bad += intact.failed or not without.failed
+        bad += intact.failed or not caught
         print(f"{removal.rule:<5}{removal.what:<75}{removal.scenario:<76}{told[:100]}")
     print(f"{len(REMOVALS)} removals of {len({one.rule for one in REMOVALS})} rules, {bad} not caught")
     return bad
