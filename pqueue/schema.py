@@ -92,11 +92,15 @@ def store_settings(backend: str) -> Iterator[Setting]:
     shown = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         if name != "backend" and _is_text(shown[name]):
-            yield Setting(name, "" if field.is_required() else _default(field, name), told.get(name, ""), fixed=False)
+            yield Setting(
+                name, "(needed)" if field.is_required() else _default(field, name), told.get(name, ""), fixed=False
+            )
 
 
 def _default(field: FieldInfo, name: str = "") -> str:
     value = field.get_default()
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
     if name == "mode":
         return f"{value:#o}"
     return {None: "", True: "true", False: "false", "": '""'}.get(value, str(value))
@@ -129,7 +133,10 @@ def template() -> str:
         if one.name == "create":
             continue
         kept = " Kept as the queue was made with." if one.fixed else ""
-        lines += [f"# # {one.text}{kept} Default: {one.default or 'none'}.", f"# {one.name} = {_EXAMPLES[one.name]}"]
+        lines += [
+            f"# # {one.text}{kept} Default: {one.default or 'none'}.",
+            f"# {one.name} = {_EXAMPLES.get(one.name, one.default)}",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -144,6 +151,8 @@ _EXAMPLES = {
     "max_attempts": "5",
     "record_times": "true",
     "lease": "30",
+    "auto_extend": "true",
+    "retry_delay": "5",
     "ack_linger": "0",
     "prefetch": "1000",
 }

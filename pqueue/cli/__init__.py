@@ -14,12 +14,16 @@ from pqueue.cli import commands, dead, manage, work  # noqa: F401  # they fill t
 from pqueue.cli.base import app
 from pqueue.cli.exits import DATA, FAILED, INTERNAL, USAGE
 from pqueue.cli.put import PutFailed
+from pqueue.cli.stop import end_in_peace, ended
 from pqueue.errors import CorruptSegment, QueueAbsent, QueueError, SerializationError, SettingsError, TooLarge
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit."""
-    sys.exit(run(arguments))
+    end_in_peace()
+    code = run(arguments)
+    ended()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

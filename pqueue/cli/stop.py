@@ -11,6 +11,33 @@ from typing import Any, Self
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+_ended = False
+"""Whether a command has come to its end, and only the process has not."""
+
+
+def end_in_peace() -> None:
+    """From now on a signal that comes after the end of a command changes nothing: what was done has been done."""
+    for signum in _SIGNALS:
+        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(signum, _outside)
+
+
+def ended() -> None:
+    """The command is done: no signal shall make its exit code say otherwise while the interpreter is taken down."""
+    for signum in _SIGNALS:
+        if signal.getsignal(signum) is _outside:
+            signal.signal(signum, signal.SIG_IGN)
+
+
+def _outside(signum: int, frame: FrameType | None) -> None:
+    if _ended:
+        return
+    if signum == signal.SIGINT:
+        signal.default_int_handler(signum, frame)
+    signal.signal(signum, signal.SIG_DFL)
+    signal.raise_signal(signum)
+
+
 class Stopped(Exception):  # not an error, but a wish
     """The first signal came; the command is to end in good order."""
 
@@ -39,6 +66,8 @@ class Stop:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        global _ended  # noqa: PLW0603  # of the process, as signals are
+        _ended = True
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
         signal.set_wakeup_fd(self._wakeup)

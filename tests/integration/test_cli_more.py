@@ -395,3 +395,22 @@ def test_a_wrong_mode_says_what_is_allowed_and_stat_shows_it_octal(jobs, capfdbi
     told("put", jobs, "-s", "mode=0750", input=b"x\n")
     assert b"0o750" in here(capfdbinary, "stat", jobs, "-s", "mode=0o750")[1]
     assert (jobs / "seg").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("when", ["before the interpreter ends", "while it ends"])
+def test_a_signal_after_the_end_of_a_command_changes_nothing(jobs, when):
+    """Else whoever sees 143, or death by the signal, and no count would put everything once more."""
+    kill = "lambda *_: os.kill(os.getpid(), signal.SIGTERM)"
+    hook = (
+        f"atexit.register({kill})"
+        if when == "before the interpreter ends"
+        else f"keep.append(weakref.ref(jobs := Thing(), {kill}))"
+    )
+    code = (
+        "import atexit, os, signal, sys, weakref\nfrom pqueue.cli import main\nclass Thing: pass\nkeep = []\n"
+        f"{hook}\nmain(['put', {str(jobs)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=b"a\nb\n", capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    with pqueue.open(jobs) as queue:
+        assert len(queue) == 2
