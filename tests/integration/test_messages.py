@@ -206,7 +206,7 @@ def test_what_was_never_answered_is_dead_once_it_would_be_handed_out_again(place
             message = queue.receive(lease=0.2)
             kept.append(message)
             assert (message.item, message.attempt) == ("a", attempt)
-            time.sleep(1.5 if place.kind == "bucket" else 0.3)  # a bucket's clock tells seconds
+            time.sleep(2.6 if place.kind == "bucket" else 0.3)  # a bucket's clock tells seconds
         assert queue.receive(timeout=10).item == "b"
         (letter,) = queue.dead
         assert (letter.reason, letter.attempts, queue.dead.item(letter)) == ("attempts", 2, "a")
