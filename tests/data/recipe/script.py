@@ -9,7 +9,7 @@ name = sys.argv[1]
 ELEMENTS = 1000
 
 p = PersistentQueue(name, 10)
-print("Enqueueing %d items, cache size = %d" % (ELEMENTS, p.cache_size))
+print(f"Enqueueing {ELEMENTS} items, cache size = {p.cache_size}")
 for a in range(ELEMENTS // 2):
     p.put(a)
 p.sync()
@@ -19,7 +19,7 @@ p.sync()
 p.close()
 
 p = PersistentQueue(name, 10)
-print("Before dequeueing: %d" % len(p))
+print(f"Before dequeueing: {len(p)}")
 got = [p.get() for _ in range(ELEMENTS // 2)]
 p.close()
 p = PersistentQueue(name, 10)
