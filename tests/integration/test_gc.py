@@ -218,3 +218,57 @@ def test_a_new_life_that_begins_during_a_removal_is_left_alone(place, store, mon
     fresh[0].close()
     with place.open(create=False) as queue:
         assert len(queue) == 0
+
+
+def test_what_begins_after_the_names_were_listed_is_left_alone(place, store, monkeypatch):
+    """Rule 13: with the tail first, a new life's segments, or a put that was listed meanwhile, would be another's or passed."""
+    with place.open() as queue:
+        queue.put("old")
+    original = type(store).load
+    began = []
+
+    def late(self, document, known=None):
+        """Right after the tail was loaded: the queue is removed, and a new one begun."""
+        found = original(self, document, known)
+        if document == TAIL and self is store and not began:
+            began.append(None)
+            remove(place.connect())
+            began[0] = place.open()
+            began[0].put("new")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "load", late)
+        report = gc.collect(store)
+    fresh = Tail.parse(store.load(TAIL).data).queue
+    assert not [one for one in report.taken if f"-{fresh}" in one.name]
+    assert began[0].get() == "new"
+    began[0].close()
+
+
+def test_an_upload_that_is_listed_while_its_writer_is_being_barred_stays(place, store, monkeypatch):
+    if place.appends:
+        pytest.skip("others' uploads are listed only where segments are written whole")
+    with place.open() as queue, place.open() as other:
+        queue.put("a")
+        old = upload(store, 0)
+        original = type(store).swap
+        raced = []
+
+        def late(self, document, data, version, sync):
+            if self is store and document == TAIL and not raced:
+                raced.append(None)
+                other.put("b")  # lists what is there: it met another writer
+                other.put("c")
+                queue.put("d")
+            return original(self, document, data, version, sync)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(store), "swap", late)
+            report = gc.collect(store, long_past=store.load(TAIL).now.ms / 2000)
+        listed = {str(entry.name) for entry in Tail.parse(store.load(TAIL).data).entries}
+        assert raced
+        assert not listed & {one.name for one in report.taken}
+        items = drain(queue)
+        assert ("b" in items, "c" in items, "d" in items) == (True, True, True)
+        assert (old in listed) == (120 in items)
