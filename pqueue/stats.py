@@ -186,7 +186,7 @@ def _shown(name: str, data: bytes) -> Any:
         return {
             "lowest": lowest,
             "next": {"offset": head.offset, "ordinal": head.ordinal},
-            **json.loads(head.rest.json),
+            **json.loads(head.rest.said[2]),
         }
     except (ValueError, QueueError):
         return {"base64": base64.b64encode(data).decode()}
