@@ -109,6 +109,7 @@ class Listing:
         self._open: list[_Upload] = []
         self._look = False
         self._swaps = 0
+        self._losses = 0
         self._idle = 0
         self._swap_seconds = 0.025
         self._heard = self._runtime.monotonic()
@@ -229,7 +230,7 @@ class Listing:
                 raise self._uncertain()
             if self._look:
                 try:
-                    found = self._see()
+                    found = self._see(upload)
                 except StoreRefused:
                     raise self._uncertain() from None
                 except StoreError:
@@ -255,11 +256,13 @@ class Listing:
             )
         return upload.done
 
-    def _see(self) -> list[Name]:
-        """Look: load the tail and list what is uploaded, in parallel (rule 9)."""
+    def _see(self, upload: _Upload) -> list[Name]:
+        """Look: load the tail and list what is uploaded, in parallel (rule 9); nothing is waited for once it is in."""
         after = f"{SEGMENTS}{max(0, self._view.tail.next - PAGE):012d}"
         listing = self._runtime.start(lambda: [blob.name for blob in self._store.list(SEGMENTS, after)])
         self._view.load()
+        if self._settled(upload):
+            return []
         names = (Name.parse(name) for name in listing.result())
         return [name for name in names if name is not None and name.count]
 
@@ -304,12 +307,15 @@ class Listing:
             if isinstance(error, StoreRefused):
                 raise self._uncertain() from error
             self._look = True
-            self._pause(1)
+            self._losses += 1
+            if self._losses > 1 or not isinstance(error, DocumentChanged):
+                self._pause(1)  # before the next try, not before the look that mostly finds this commit listed (H9)
             return
         self._heard = self._runtime.monotonic()
         if document is None:
             self._look = True
             return
+        self._losses = 0
         self._swap_seconds += (self._heard - began - self._swap_seconds) / 8
         self._view.take(new, document)
         self._swaps += 1
