@@ -371,13 +371,13 @@ class Queue(Generic[T]):
             Batch(self._receiver, messages).nack(0)
 
     def _borrow(self, n: int, lease_ms: int) -> list[Message[T]]:
-        return self._looked(lambda: self._receiver.take(n, lease_ms, renews=self._auto_extend))
+        return self._looked(self._receiver.take, n, lease_ms, self._auto_extend)
 
     def _take(self, n: int) -> Sequence[T]:
         if self._receiver.ahead:
             self._receiver.release()  # what it holds comes first
         if self._gets_plainly:
-            return self._looked(lambda: self._takes(n))
+            return self._looked(self._takes, n)
         return self._take_heedfully(n)
 
     def _take_heedfully(self, n: int) -> Sequence[T]:
@@ -387,7 +387,7 @@ class Queue(Generic[T]):
         try:
             items = self._owed.popleft()
         except IndexError:
-            items = self._looked(lambda: self._takes(n))
+            items = self._looked(self._takes, n)
         if len(items) > n:
             self._owed.appendleft(items[n:])
             items = items[:n]
@@ -404,15 +404,15 @@ class Queue(Generic[T]):
         self._owed.appendleft(items)
         self._gets_plainly = False
 
-    def _looked(self, take: Callable[[], M]) -> M:
+    def _looked(self, take: Callable[..., M], *how: Any) -> M:
         """What this finds; where it finds nothing, once more with what this object has in its buffer put."""
         if self._ended:
             raise _closed() if self._closed else _shut_down()
         try:
-            items = take()
+            items = take(*how)
             if not items and self._log.buffered:
                 self._log.flush()  # this object's own get finds nothing stored
-                items = take()
+                items = take(*how)
         except StoreError as error:
             if self._closed:
                 raise _closed() from error

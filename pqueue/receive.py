@@ -53,7 +53,7 @@ class Receiver:
         """Whether something is claimed for the next call."""
         return bool(self._ahead)
 
-    def take(self, count: int, lease_ms: int, *, renews: bool) -> list[Message[Any]]:
+    def take(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
         """At most `count` messages of one claim; none where nothing could be handed out now."""
         soon = self._runtime.monotonic() - self._answered < _SOON
         self._asked = (count, lease_ms, renews) if soon else None
