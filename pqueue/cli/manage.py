@@ -20,7 +20,7 @@ from pqueue.cli.output import size_of
 from pqueue.cli.progress import Progress
 from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect, connect_store
-from pqueue.errors import CorruptSegment, QueueAbsent, QueueGone, SerializationError, SettingsError
+from pqueue.errors import QueueAbsent, QueueGone, SettingsError
 from pqueue.importing import import_folder
 from pqueue.oldrecipe import OldFolder
 from pqueue.remove import remove
@@ -28,8 +28,6 @@ from pqueue.schema import schema as schema_of
 from pqueue.schema import template
 from pqueue.stats import survey
 from pqueue.where import merged
-
-_LOT = 1000
 
 
 class Old(StrEnum):
@@ -123,25 +121,11 @@ def clear(where: Where, yes: Yes = False, given: Settings = None) -> int:
     settings = merged(layers_of(where, given, create=False))
     with looked_at(settings) as (store, codecs):
         stats = survey(store, codecs)
-    left = stats.waiting + stats.given_back
-    if not sure(f"Drop the {left:,} items waiting in {where}?", yes=yes):
+    if not sure(f"Drop the {stats.waiting + stats.given_back:,} items waiting in {where}?", yes=yes):
         return NOTHING
-    count = 0
-    with Stop() as stop, connect(settings) as queue, queue.lending() as lending, Progress("dropped") as progress:
-        # No further than the end as it was: producers at work would make it endless.
-        while count < left and not stop.signum:
-            try:
-                items = lending.take(min(_LOT, left - count))
-            except (CorruptSegment, SerializationError):
-                count += 1  # it was set aside
-                continue
-            if not items:
-                break
-            lending.done(len(items))
-            count += len(items)
-            progress(count)
-        code = 128 + stop.signum if stop.signum else 0
-    return tell(f"{count} items were dropped\n") or code
+    with Stop(), connect(settings) as queue:
+        count = queue.clear()  # one swap, or none: nothing to be stopped in the middle of
+    return tell(f"{count} items were dropped\n")
 
 
 imports = typer.Typer(help="Move items in from elsewhere.", rich_markup_mode=None)
