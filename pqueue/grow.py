@@ -211,7 +211,7 @@ class Growing:
                 return
         tail = state.tail
         if not self._writer or tail.writers.next(self._writer) is None:
-            self._writer = draw_id(self._parts.runtime, state.now.ms, tail.writers.horizon)
+            self._writer = draw_id(self._parts.runtime, state.now.ms, tail.barred_up_to(state.now.boot))
         number = tail.writers.next(self._writer)
         assert number is not None, "a new id is born after the horizon"
         name = Name(tail.next, tail.queue, self._writer, number, 0)

@@ -173,7 +173,7 @@ class Listing:
                 self._heard = self._runtime.monotonic()
             state = self._view.state
             if not self._writer or (not self._open and state.tail.writers.next(self._writer) != self._number):
-                self._writer = draw_id(self._runtime, state.now.ms, state.tail.writers.horizon)  # rule 1
+                self._writer = draw_id(self._runtime, state.now.ms, state.tail.barred_up_to(state.now.boot))  # rule 1
                 self._number = 0
             name = Name(state.tail.next + len(self._open), state.tail.queue, self._writer, self._number, len(records))
             shape = Shape(name, self._parts.codecs)

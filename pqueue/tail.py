@@ -181,6 +181,10 @@ class Tail:
         value = {"format": 1, "grows": self.grows, "page": number, "queue": self.queue, **_short(self.entries[:PAGE])}
         return f"log/{number}", canonical(value), replace(self, first=self.first + PAGE, entries=self.entries[PAGE:])
 
+    def barred_up_to(self, boot: str) -> int:
+        """The horizon that a new id is to be born behind (rule 1): another boot's writers may be dropped by any swap."""
+        return (self.writers if boot == self.boot else self.writers.aged().pruned(0)).horizon
+
     def _writers(self, boot: str) -> Roster:
         return self.writers if boot == self.boot else self.writers.aged()
 

@@ -61,6 +61,15 @@ def test_another_boot_finds_every_writer_long_silent():
     assert tail.writers.horizon == 5
 
 
+def test_after_a_reboot_ids_are_born_behind_every_earlier_one():
+    tail = Tail(QUEUE, grows=False, boot="one").listing([name(writer(10**9), 0)], "one", 0)
+    assert tail.barred_up_to("one") == -1
+    born = writer(tail.barred_up_to("two") + 1, 2)
+    dropped = tail.listing([name(writer(7), 0)], "two", 5)
+    assert not set(dropped.writers.members) & {writer(10**9)}
+    assert dropped.writers.next(born) == 0
+
+
 def test_a_roll_closes_the_open_segment_and_offsets_go_on_behind_what_the_head_knows():
     tail = Tail(QUEUE, grows=True).rolled(0, name(writer(1), 0, 0), 0, "", 0)
     assert tail.last.count == OPEN
