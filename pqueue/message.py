@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HELD, ANSWERING, ANSWERED = range(3)
+HELD, UNSURE, ANSWERING, ANSWERED = range(4)
+"""What became of a message; unsure: its answer was sent, and no answer to that came."""
 
 
 class Message(Generic[T]):
@@ -104,11 +105,11 @@ class Message(Generic[T]):
 
     def __del__(self) -> None:
         # Any lock may be held right here: it is only noted.
-        if self._state == HELD:
+        if self._state < ANSWERING:
             self._receiver.dropped.append((self._loan, self.offset))
 
     def __repr__(self) -> str:
-        state = ("", " being answered", " answered")[self._state]
+        state = ("", ", unsure", ", being answered", ", answered")[self._state]
         return f"<pqueue.Message {self.offset}, attempt {self.attempt}{state}>"
 
 
@@ -145,7 +146,7 @@ class Batch(Sequence[Message[T]]):
         self._receiver.extend(self._messages[0], seconds)
 
     def _held(self) -> Sequence[Message[Any]]:
-        return [message for message in self._messages if message._state == HELD]  # noqa: SLF001  # its own module
+        return [message for message in self._messages if message._state < ANSWERING]  # noqa: SLF001  # its own module
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -11,7 +11,7 @@ from pqueue.claims import Answer, Lot
 from pqueue.errors import ClaimLost
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, rest_of
-from pqueue.message import ANSWERED, ANSWERING, HELD, Message
+from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
 from pqueue.retry import Retry
 from pqueue.runtime import Runtime
 
@@ -19,6 +19,9 @@ log = logging.getLogger("pqueue")
 
 _SOON = 0.1
 """Seconds: who receives so soon after an answer is a loop, and its next answer claims ahead for the next call."""
+
+_TRIES = 3
+"""Of a store that answers only after the lease has run out."""
 
 _STALE = 0.5
 """Seconds after which what was claimed ahead and not asked for is given back, so that others get it."""
@@ -61,7 +64,7 @@ class Receiver:
             found = self._from_ahead(count)
             if found:
                 return found
-        _, loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)
+        loan = self._lent(count, lease_ms, renews=renews)
         if loan is None:
             return []
         if loan.left == 1:
@@ -69,6 +72,16 @@ class Receiver:
             at_ms = lot.times[0] if lot.times else None
             return [Message(self, loan, lot.where.ordinal, lot.where.start, lot.items[0], lot.attempts, at_ms)]
         return self._made(loan, loan.lots, count)
+
+    def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
+        for _ in range(_TRIES):
+            _, loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)
+            if loan is None or self._runtime.monotonic() < loan.deadline:
+                return loan
+            # The store answered after the lease had run out: others may have them (rule 16).
+            self._leases.done(loan)
+            log.warning("%d items were lent too late, after their lease of %.1f s", loan.left, lease_ms / 1000)
+        return None
 
     def acknowledge(self, messages: Sequence[Message[Any]]) -> None:
         """See `Message.ack`."""
@@ -97,7 +110,7 @@ class Receiver:
 
     def leave(self, messages: Sequence[Message[Any]], error: BaseException | None) -> None:
         """At the end of a `with` block."""
-        held = [message for message in messages if message._state == HELD]  # noqa: SLF001  # made for each other
+        held = [message for message in messages if message._state < ANSWERING]  # noqa: SLF001  # made for each other
         if not held:
             return
         if error is None:
@@ -111,7 +124,7 @@ class Receiver:
     def extend(self, message: Message[Any], seconds: float) -> None:
         """See `Message.extend`."""
         loan = message._loan  # noqa: SLF001
-        if message._state != HELD:  # noqa: SLF001
+        if message._state >= ANSWERING:  # noqa: SLF001
             raise _answered(message)
         if self._runtime.monotonic() >= loan.deadline or not self._leases.extend(loan, int(seconds * 1000)):
             raise _lost(1, [message])
@@ -176,13 +189,13 @@ class Receiver:
             return
         with self._guard:
             for message in messages:
-                if message._state != HELD:  # noqa: SLF001
+                if message._state >= ANSWERING:  # noqa: SLF001
                     raise _answered(message)
+            answers = self._ranges(messages, kind)
             for message in messages:
                 message._state = ANSWERING  # noqa: SLF001
         loan: Loan | None = None
         try:
-            answers = self._ranges(messages, kind)
             lost = len(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
             if answers:
                 settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews, ride=True)
@@ -190,7 +203,7 @@ class Receiver:
         except BaseException:
             with self._guard:
                 for message in messages:
-                    message._state = HELD  # noqa: SLF001
+                    message._state = UNSURE  # noqa: SLF001
             raise
         with self._guard:
             for message in messages:
@@ -214,8 +227,8 @@ class Receiver:
         answers: list[Answer] = []
         for message in messages:
             loan = message._loan  # noqa: SLF001
-            if now >= loan.deadline or not self._leases.hold(loan):
-                continue
+            if (now >= loan.deadline or not self._leases.hold(loan)) and message._state != UNSURE:  # noqa: SLF001
+                continue  # one that was sent before is asked for again: it may have been in time (rule 14)
             offset, ordinal = message.offset, message._ordinal  # noqa: SLF001
             if answers:
                 last = answers[-1]

@@ -9,6 +9,7 @@ from pqueue import gc, lives
 from pqueue.abc import Serializer
 from pqueue.claims import Answer, Consumer, Outcome, Request
 from pqueue.errors import (
+    ClaimLost,
     CorruptSegment,
     Empty,
     PutUncertain,
@@ -19,6 +20,7 @@ from pqueue.errors import (
 )
 from pqueue.head import Range
 from pqueue.lending import Lending
+from pqueue.message import Message
 from pqueue.queue import Queue
 from pqueue.testing.simulate.oracle import BUFFERED, OK, PLAIN, UNKNOWN, Oracle, Put, Take
 from pqueue.testing.simulate.runtime import SimRuntime
@@ -311,6 +313,69 @@ class Client:
             if op.seconds:
                 self.runtime_sleep(op.seconds)
             lending.done(1)
+
+    def do_receive(self, _: str, op: Op) -> None:
+        """Receive messages, and answer for each as the choices say."""
+        self.gets = True
+        queue = self.open()
+        try:
+            batch = queue.receive_many(op.n, block=False)
+        except (Empty, SerializationError):
+            return
+        except CorruptSegment as error:
+            if not self.oracle.evictions:
+                self._unexpected("receive", error)
+            return
+        except (StoreError, PutUncertain, Interrupt) as error:
+            if not isinstance(error, StoreError):
+                self.oracle.flushed(self.name, UNKNOWN)  # a buffered queue's `receive` flushes
+            return
+        for message in batch:
+            claim = message._loan.claim  # noqa: SLF001  # the oracle knows it by that
+            self.world.note("handed", message.item, f"as a message of {claim}")
+            self.oracle.hand(message.item, self.name, "lend", self.now_ms(), claim)
+        for index, message in enumerate(batch):
+            self._answer_message(message, op.choices[index % len(op.choices)] if op.choices else 0, op.seconds)
+
+    def _answer_message(self, message: Message[str], choice: int, seconds: float) -> None:
+        """0: acknowledge, 3: extend before, 4: sleep before, 1: give back, 2: with a delay, 6: reject, 5: do nothing."""
+        claim = message._loan.claim  # noqa: SLF001
+        if choice == 5:
+            return
+        if choice == 4:
+            self.runtime_sleep(seconds or 1.0)
+        if choice == 6:
+            self.oracle.rejected.add(message.item)
+        settled = self._settled(message, choice)
+        if settled is None:
+            return
+        self.world.note("answered", message.item, f"{claim}: {settled}")
+        if choice in (0, 3, 4):
+            self.oracle.tell(self.name, claim, message.offset, message.offset + 1, settled)
+        elif choice == 6 and settled:
+            self.oracle.buried.add(message.item)
+
+    def _settled(self, message: Message[str], choice: int) -> int | None:
+        """Whether the claim held, as far as that was told; asked again while it was not."""
+        for _try in range(3):
+            try:
+                if choice == 3:
+                    message.extend(self.setup.lease)
+                if choice in (1, 2):
+                    message.nack(0.5 * (choice == 2))
+                elif choice == 6:
+                    message.reject("by choice")
+                else:
+                    message.ack()
+            except ClaimLost:
+                return 0
+            except (StoreError, Interrupt):
+                continue
+            except QueueError as error:
+                self._unexpected("an answer", error)
+                return None
+            return 1
+        return None
 
     def do_lend(self, thread: str, op: Op) -> None:
         """Have items lent, and answer for each as the choices say."""

@@ -192,6 +192,9 @@ class Judge:
                     lost[by.who] += 1  # in hand when its consumer died (rule 19)
                 else:
                     self._violate(f"I1: {item} at offset {offset} was acknowledged by {by} and never handed out")
+        letters = {self._found[offset].item for offset in self._buried if offset in self._found}
+        for item in oracle.buried - letters:
+            self._violate(f"17: {item} was rejected, and is not among the dead letters")
         for who, count in lost.items():
             most = sum(take.items for take in oracle.takes if take.who == who and take.outcome != OK)
             if count > most:

@@ -92,6 +92,9 @@ class Oracle:
         self.attempts: Counter[int] = Counter()
         """How often each offset was claimed."""
         self.rejected: set[str] = set()
+        """Items that somebody wanted to be dead letters."""
+        self.buried: set[str] = set()
+        """Items that somebody was told are dead letters."""
         self.poison: set[str] = set()
         self.uneven: set[str] = set()
         """Items that only some clients can read."""

@@ -112,6 +112,17 @@ def _consumer(rng: random.Random, lends: bool) -> tuple[Op, ...]:
     return tuple(ops)
 
 
+def _receiver(rng: random.Random) -> tuple[Op, ...]:
+    ops = []
+    for _ in range(rng.randint(3, 7)):
+        if rng.random() < 0.2:
+            ops.append(Op("sleep", seconds=rng.choice((0.01, 0.1, 0.6, 3.0))))
+        else:
+            choices = tuple(rng.choice((0, 0, 0, 0, 1, 2, 3, 4, 5, 6)) for _ in range(3))
+            ops.append(Op("receive", rng.choice((1, 1, 2, 4)), choices, rng.choice((0.0, 0.0, 0.5, 3.0))))
+    return tuple(ops)
+
+
 def plan(seed: int, store: str) -> Plan:
     """The plan of a seed."""
     rng = random.Random(f"{store} {seed}")
@@ -133,6 +144,11 @@ def plan(seed: int, store: str) -> Plan:
         parts.append(Part("G", (tuple(collect * rng.randint(1, 2)),)))
     if rng.random() < 0.2:
         parts.append(Part("B", (_producer(rng, buffered)[:3] + _consumer(rng, style == "lend")[:3],)))
+    # Drawn beside the rest, so that a seed stays what it is.
+    more = random.Random(f"messages {store} {seed}")
+    for index in range(more.choice((0, 0, 1, 2))):
+        threads = tuple(_receiver(more) for _ in range(more.choice((1, 1, 2))))
+        parts.append(Part(f"M{index}", threads))
     setup = Setup(
         durability=durability,
         segment_items=rng.choice((1, 2, 4, 8)),
