@@ -248,6 +248,7 @@ class Oracle:
             self.acked = {}
             return
         self._one_place(old, new)
+        self._alone(old, new)
         items = new.items
         for offset, was in old.items.items():
             now = items.get(offset)
@@ -273,6 +274,21 @@ class Oracle:
         for offset in new.items:
             if offset not in old.items and offset < old.next:
                 self.violate(f"I2: offset {offset} was acknowledged and comes back")
+
+    def _alone(self, old: Consumed, new: Consumed) -> None:
+        """Rule 18: no more attempts than are permitted, and the last one is claimed alone."""
+        if self.max_attempts is None:
+            return
+        claims: dict[str, list[int]] = {}
+        for offset, now in new.items.items():
+            if now.attempts > self.max_attempts:
+                self.violate(f"18: offset {offset} is claimed for the {now.attempts}. time")
+            before = old.items.get(offset)
+            if now.state == "claimed" and (before is None or before.claim != now.claim):
+                claims.setdefault(now.claim, []).append(now.attempts)
+        for claim, attempts in claims.items():
+            if len(attempts) > 1 and max(attempts) == self.max_attempts:
+                self.violate(f"18: {len(attempts)} items are claimed as {claim}, one of them for the last time")
 
     def _holds(self, state: State, now_ms: int) -> bool:
         """Whether a claim holds still, whatever a swap makes of it."""

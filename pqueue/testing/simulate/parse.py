@@ -56,6 +56,7 @@ class State(NamedTuple):
     until: int
     owner: str
     ordinal: int
+    attempts: int
 
 
 class Consumed(NamedTuple):
@@ -85,11 +86,11 @@ def head(data: bytes) -> Consumed:
 
     for claim, (owner, until, ranges) in value["claims"].items():
         for where in ranges:
-            put(where, State("claimed", claim, until, owner, where[0]))
+            put(where, State("claimed", claim, until, owner, where[0], where[3]))
     for where in value["back"]:
-        put(where, State("back", "", where[4], "", where[0]))
+        put(where, State("back", "", where[4], "", where[0], where[3]))
     for where in value["dying"]:
-        put(where, State("dying", where[5], where[4], "", where[0]))
+        put(where, State("dying", where[5], where[4], "", where[0], where[3]))
     return Consumed(value["queue"], ordinal, following, items, twice)
 
 

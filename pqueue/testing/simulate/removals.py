@@ -30,6 +30,7 @@ from pqueue.grow import Growing
 from pqueue.listing import Listing
 from pqueue.names import canonical, dead_name
 from pqueue.reader import Reader, Scanner
+from pqueue.receive import Receiver
 from pqueue.roster import Roster
 from pqueue.tail import Entry, Tail
 from pqueue.testing.simulate.scenarios import SCENARIOS
@@ -382,6 +383,24 @@ def _late_lease() -> list[tuple[Any, str, Any]]:
         return outcome
 
     return [(Consumer, "ask", ask)]
+
+
+@_removal("16", "a message is lent however late", "a message is lent when its lease is over")
+def _lent_late() -> list[tuple[Any, str, Any]]:
+    def lent(self: Any, count: int, lease_ms: int, *, renews: bool) -> Any:
+        return self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)[1]
+
+    return [(Receiver, "_lent", lent)]
+
+
+@_removal("17", "who finds a mark whose burier is late lets it be", "who rejects dies before the letter is written")
+def _unburied() -> list[tuple[Any, str, Any]]:
+    return [(transitions, "overdue", lambda _, __: ())]
+
+
+@_removal("18", "an item is claimed with neighbours to the last", "items come for the last time")
+def _in_company() -> list[tuple[Any, str, Any]]:
+    return [(transitions, "allowance", lambda wanted, _, __: wanted)]
 
 
 @_removal("17", "a dead letter is written without a mark", "a burier sleeps while another reads what it could not")

@@ -338,6 +338,35 @@ def _a_burier_sleeps_while_another_reads_what_it_could_not(s: Stage) -> None:
     s.finish(c)
 
 
+@_scenario("memory")
+def _a_message_is_lent_when_its_lease_is_over(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    s.do(a, "put")
+    s.begin(c, "receive")
+    s.wrong(c, "swap", "lost answer", "head")
+    s.until(c, "load", "head")
+    s.wait(10)
+    s.go(c)
+    s.finish(c)
+
+
+@_scenario("memory", max_attempts=2)
+def _items_come_for_the_last_time(s: Stage) -> None:
+    a, c, d = s.client("A"), s.client("C0"), s.client("C1")
+    s.do(a, "put", 3)
+    s.do(c, "receive", 3, (1,))
+    for _ in range(3):
+        s.do(d, "receive", 3, (0,))
+
+
+@_scenario("memory")
+def _who_rejects_dies_before_the_letter_is_written(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    s.do(a, "put")
+    s.begin(c, "receive", 1, (6,))
+    s.wrong(c, "write", "dies before", "dead/")
+
+
 # -- the folder -------------------------------------------------------------------------------------------------------
 
 
