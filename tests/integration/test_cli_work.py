@@ -1,0 +1,67 @@
+"""`pqueue work` and `pqueue dead`."""
+
+import json
+
+import pytest
+
+import pqueue
+from pqueue import cli
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    with pqueue.open(tmp_path / "jobs", max_attempts=2) as queue:
+        queue.put_many([b"one", b"two", b"three"])
+    return str(tmp_path / "jobs")
+
+
+def work(jobs, *words):
+    return cli.run(["work", jobs, "--timeout", "0.3", *words])
+
+
+def test_a_command_runs_for_each_item_and_its_exit_code_counts(jobs, capfd):
+    assert work(jobs, "--", "sh", "-c", "echo got {}; test {} != two") == 0
+    assert capfd.readouterr().out.split() == ["got", "one", "got", "two", "got", "two", "got", "three"]
+    assert cli.run(["dead", "list", jobs]) == 0
+    assert capfd.readouterr().out == "1  attempts  2  CommandFailed: sh: exit code 1\n"
+    assert cli.run(["dead", "list", "--json", jobs]) == 0
+    assert json.loads(capfd.readouterr().out)["reason"] == "attempts"
+    assert cli.run(["dead", "show", jobs]) == 0
+    assert capfd.readouterr().out == "two\n"
+    assert cli.run(["dead", "requeue", jobs, "1"]) == 0
+    assert cli.run(["dead", "list", jobs]) == 0
+    assert capfd.readouterr().out == "1 items are in the queue again\n"
+    with pqueue.open(jobs) as queue:
+        assert queue.get() == b"two"
+
+
+def test_without_a_place_for_it_the_item_is_standard_input(jobs, capfd):
+    assert work(jobs, "-j", "1", "--", "cat") == 0
+    assert capfd.readouterr().out == "onetwothree"
+
+
+def test_a_function_is_called(jobs, tmp_path, monkeypatch, capfd):
+    (tmp_path / "tasks_of_a_test.py").write_text("def show(item):\n    print('called', item.decode())\n")
+    monkeypatch.chdir(tmp_path)
+    assert work(jobs, "--call", "tasks_of_a_test:show") == 0
+    assert capfd.readouterr().out.split() == ["called", "one", "called", "two", "called", "three"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("--call", "json"), ("--call", "json:nothing"), ("--call", "no.such:thing"), ("--", "no-such-command")],
+)
+def test_what_is_to_be_done_is_said_right_or_refused_before_anything_is_taken(jobs, words, capfd):
+    assert work(jobs, *words) == 2
+    assert capfd.readouterr().err.startswith("pqueue: ")
+    with pqueue.open(jobs) as queue:
+        assert len(queue) == 3
+
+
+def test_purging_asks_first(jobs, capfd):
+    with pqueue.open(jobs) as queue:
+        queue.receive().reject()
+    assert cli.run(["dead", "purge", jobs]) == 2
+    assert cli.run(["dead", "purge", jobs, "9", "--yes"]) == 2
+    assert cli.run(["dead", "purge", jobs, "--yes"]) == 0
+    assert "1 dead letters were deleted" in capfd.readouterr().out
