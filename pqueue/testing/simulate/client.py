@@ -357,9 +357,9 @@ class Client:
 
     def _settled(self, message: Message[str], choice: int) -> int | None:
         """Whether the claim held, as far as that was told; asked again while it was not."""
-        for _try in range(3):
+        for attempt in range(3):
             try:
-                if choice == 3:
+                if choice == 3 and not attempt:
                     message.extend(self.setup.lease)
                 if choice in (1, 2):
                     message.nack(0.5 * (choice == 2))
