@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count as numbers
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -173,6 +174,9 @@ class Consumer:
         self._number = -1
         self._open: _Attempt | None = None
         self._looked = float("-inf")
+        self._claims = ""
+        """What the ids of its claims begin with: chance costs more than all the rest of an id."""
+        self._drawn = numbers(1)
         self._owed: deque[Outcome] = deque()
         self._lent: dict[str, Outcome] = {}
         self._decoded_ordinal = -1
@@ -403,7 +407,9 @@ class Consumer:
 
     def draw_claim(self) -> str:
         """An id for a claim."""
-        return f"{self._runtime.random.getrandbits(64):016x}"
+        if not self._claims:
+            self._claims = f"{self._runtime.random.getrandbits(64):016x}"
+        return f"{self._claims}-{next(self._drawn):x}"
 
     # -- the group's work ---------------------------------------------------------------------------------------------
 

@@ -68,9 +68,7 @@ class Receiver:
         if loan is None:
             return []
         if loan.left == 1:
-            lot = loan.lots[0]
-            at_ms = lot.times[0] if lot.times else None
-            return [Message(self, loan, lot.where.ordinal, lot.where.start, lot.items[0], lot.attempts, at_ms)]
+            return [self._one(loan, loan.lots[0])]
         return self._made(loan, loan.lots, count)
 
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
@@ -155,8 +153,12 @@ class Receiver:
                     continue  # slept past its lease (rule 16)
                 if len(lot.items) > count:
                     self._ahead.appendleft((loan, rest_of(lot, count)))
-                return self._made(loan, [lot], count)
+                return self._made(loan, [lot], count) if len(lot.items) > 1 else [self._one(loan, lot)]
         return []
+
+    def _one(self, loan: Loan, lot: Lot) -> Message[Any]:
+        at_ms = lot.times[0] if lot.times else None
+        return Message(self, loan, lot.where.ordinal, lot.where.start, lot.items[0], lot.attempts, at_ms)
 
     def _made(self, loan: Loan, lots: Sequence[Lot], count: int) -> list[Message[Any]]:
         made: list[Message[Any]] = []
