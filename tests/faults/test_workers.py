@@ -123,3 +123,23 @@ def test_a_worker_of_the_command_line_stops_gently(tmp_path):
     assert "1 items done" in err
     with pqueue.open(tmp_path / "jobs") as queue:
         assert queue.get_many(10) == ["b", "c"]
+
+
+def test_a_forked_child_has_nothing_of_its_parents_messages(place):
+    if place.kind.startswith("memory"):
+        return
+    with place.open() as queue:
+        queue.put_many(range(3))
+        message = queue.receive()
+
+        def work(tell):
+            try:
+                message.ack()
+            except pqueue.ClaimLost:
+                tell(100)
+            tell(queue.receive().item)
+
+        child = Child(work)
+        child.join(60)
+        assert child.told == [100, 1]
+        message.ack()
