@@ -331,10 +331,11 @@ class Consumer:
             spans = left
             outcome.settled.append(answer.where.stop - answer.where.start)
         if request.lend:
-            if self._parts.meta.max_attempts == 1 or any(
-                span.state != transitions.CLAIMED and span.until <= now for span in spans
-            ):
+            if self._parts.meta.max_attempts == 1:
                 return None
+            for span in spans:
+                if span.state != transitions.CLAIMED and span.until <= now:
+                    return None
             at = offset - self._decoded_from
             if ordinal != self._decoded_ordinal or not 0 <= at <= len(self._decoded) - request.lend:
                 at = 0 if self._decode_ahead(ordinal, offset, request.lend) else len(self._decoded)

@@ -86,10 +86,10 @@ class Receiver:
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
         if asked is None or self._ahead or not messages or messages[0]._loan.left != len(messages):  # noqa: SLF001
-            self._answer(messages, Answer("", _NOWHERE))
+            self._answer(messages, _ACK)
             return
         count, lease_ms, renews = asked
-        self._answer(messages, Answer("", _NOWHERE), count, lease_ms, renews=renews)
+        self._answer(messages, _ACK, count, lease_ms, renews=renews)
 
     def give_back(self, messages: Sequence[Message[Any]], delay: float | None, error: str) -> None:
         """See `Message.nack`."""
@@ -198,10 +198,10 @@ class Receiver:
                 message._state = ANSWERING  # noqa: SLF001
         loan: Loan | None = None
         try:
-            lost = len(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
+            lost = len(messages)
             if answers:
                 settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews, ride=True)
-                lost += sum(one.where.stop - one.where.start for one in answers) - sum(settled[: len(answers)])
+                lost -= sum(settled)
         except BaseException:
             with self._guard:
                 for message in messages:
@@ -237,7 +237,8 @@ class Receiver:
                 if last.where.stop == offset and last.where.ordinal == ordinal and last.claim == loan.claim:
                     answers[-1] = last._replace(where=Range(ordinal, last.where.start, offset + 1))
                     continue
-            answers.append(kind._replace(claim=loan.claim, where=Range(ordinal, offset, offset + 1)))
+            where = Range(ordinal, offset, offset + 1)
+            answers.append(Answer(loan.claim, where) if kind is _ACK else kind._replace(claim=loan.claim, where=where))
         return answers
 
     def _attend(self, now: float) -> float | None:
@@ -258,6 +259,7 @@ class Receiver:
 
 
 _NOWHERE = Range(0, 0, 0)
+_ACK = Answer("", _NOWHERE)
 
 
 def _answered(message: Message[Any]) -> ClaimLost:
