@@ -112,6 +112,11 @@ class Outcome:
     """For each answer, then each extension: how many items the claim still held; then what `clear` acknowledged."""
     error: QueueError | None = None
 
+    @property
+    def repeats(self) -> int:
+        """Items handed out that had been handed out before."""
+        return sum(len(lot.items) for lot in self.lots if lot.attempts > 1)
+
 
 class _Grave(NamedTuple):
     """Items to be set aside, as found while planning."""
@@ -529,8 +534,7 @@ class Consumer:
                 fresh = True
                 continue
             if self._swap(head, version, new, outcomes, requests):
-                for outcome in outcomes:
-                    self.repeated += sum(len(lot.items) for lot in outcome.lots if lot.attempts > 1)
+                self.repeated += sum(outcome.repeats for outcome in outcomes)
                 self._met = lost
                 if lost and self._swap_seconds > _DEAR:
                     # Let others have their turn before the next one (H2).

@@ -137,9 +137,7 @@ class Listing:
     def abandon(self, upload: _Upload) -> None:
         """Send nothing of it: its number is passed over, so its followers are given up, too."""
         self._give_up(upload)
-        upload.settled.set()
-        with self._guard:
-            self._open.remove(upload)
+        self._end(upload)
 
     def finish(self, upload: _Upload, before: list[_Upload]) -> None:
         """Upload it and have it listed."""
@@ -156,8 +154,12 @@ class Listing:
                 raise PutUncertain(f"the items may have been in the queue before it went: {error}") from error
             raise
         finally:
-            upload.settled.set()
-            with self._guard:
+            self._end(upload)
+
+    def _end(self, upload: _Upload) -> None:
+        upload.settled.set()
+        with self._guard:
+            if upload in self._open:  # else it was abandoned just as it began
                 self._open.remove(upload)
 
     def mend(self) -> None:

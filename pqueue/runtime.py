@@ -11,12 +11,17 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+
+_MOST = 64
+"""Threads of the shared pool."""
+_LONGEST = 1e6
+"""Seconds: more than a lock can count would be an error."""
 
 
 class Lock(Protocol):
@@ -40,23 +45,108 @@ class Event(Protocol):
     def wait(self, timeout: float | None = None) -> bool: ...
 
 
+class Gates:
+    """An event made of plain locks, whose waiting no interrupt leaves half done.
+
+    The standard library's tells of an interrupt, now and then, as of a lock that could not be released.
+    """
+
+    def __init__(self) -> None:
+        self._flag = False
+        self._gates: list[threading.Lock] = []
+
+    def set(self) -> None:
+        """As `threading.Event.set`."""
+        self._flag = True
+        while self._gates:
+            with suppress(IndexError):
+                self._gates.pop().release()
+
+    def clear(self) -> None:
+        """As `threading.Event.clear`."""
+        self._flag = False
+
+    def is_set(self) -> bool:
+        """As `threading.Event.is_set`."""
+        return self._flag
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As `threading.Event.wait`."""
+        if self._flag:
+            return True
+        gate = threading.Lock()
+        gate.acquire()
+        self._gates.append(gate)
+        try:
+            # Not the flag alone decides: it may be cleared again by the time that this thread runs.
+            return self._flag or gate.acquire(timeout=-1 if timeout is None else max(0, min(timeout, _LONGEST)))
+        finally:
+            with suppress(ValueError):
+                self._gates.remove(gate)
+
+
 class Task(Generic[T]):
     """Work started in parallel."""
 
-    def __init__(self, future: Future[T]) -> None:
-        self._future = future
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._ended = Gates()
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it; for the thread that it was started in."""
+        try:
+            self._result.append(self._work())
+        except BaseException as error:  # noqa: BLE001  # raised by `result`
+            self._error = error
+        self._ended.set()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it has ended, after waiting for that at most `timeout` seconds."""
-        try:
-            self._future.exception(timeout)
-        except FutureTimeout:
-            return self._future.done()
-        return True
+        return self._ended.wait(timeout)
 
     def result(self) -> T:
         """What it returned, once it has ended; raises what it raised."""
-        return self._future.result()
+        self._ended.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+class _Pool:
+    """Daemon threads that run what they are given.
+
+    Not the standard library's: that one, interrupted just as it starts a thread, never lets the process end, and it
+    takes nothing more once the interpreter has begun to end, when queues that were left open are still to be closed.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Task[Any]] = SimpleQueue()
+        self._idle: list[None] = []
+        """One entry for each thread that waits for work and for which none is there."""
+        self._threads = 0
+
+    def start(self, task: Task[Any]) -> None:
+        """Run it."""
+        try:
+            self._idle.pop()
+        except IndexError:
+            if self._threads < _MOST:
+                try:
+                    threading.Thread(target=self._loop, name="pqueue-worker", daemon=True).start()
+                except RuntimeError:  # no more threads, or the interpreter ends
+                    if not self._threads:
+                        task.run()
+                        return
+                else:
+                    self._threads += 1
+        self._tasks.put(task)
+
+    def _loop(self) -> None:
+        while True:
+            self._tasks.get().run()
+            self._idle.append(None)
 
 
 class Runtime:
@@ -65,8 +155,7 @@ class Runtime:
     def __init__(self) -> None:
         # The system's: a generator of our own would draw one id twice after a fork, or in a copy of a machine (rule 1).
         self.random: random.Random = random.SystemRandom()
-        self._pool: ThreadPoolExecutor | None = None
-        self._guard = threading.Lock()
+        self._pool = _Pool()
 
     def monotonic(self) -> float:
         """Seconds on a clock that only goes forward (and does not stop while the machine sleeps, where there is one)."""
@@ -86,23 +175,13 @@ class Runtime:
 
     def event(self) -> Event:
         """An event."""
-        return threading.Event()
+        return Gates()
 
     def start(self, work: Callable[[], T]) -> Task[T]:
         """Run a short piece of work beside the caller, in a shared pool that grows as needed."""
-        with self._guard:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(64, thread_name_prefix="pqueue")
-            try:
-                return Task(self._pool.submit(work))
-            except RuntimeError:  # the interpreter ends: no thread starts any more, but what is open is still closed
-                pass
-        done: Future[T] = Future()
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # raised by `result`
-            done.set_exception(error)
-        return Task(done)
+        task = Task(work)
+        self._pool.start(task)
+        return task
 
     def spawn(self, loop: Callable[[], Any], name: str) -> None:
         """Run a long-lived loop beside the caller; it must end by itself once its owner is closed."""
@@ -110,8 +189,7 @@ class Runtime:
 
     def forget(self) -> None:
         """In a forked child: the threads of the parent are not there."""
-        self._guard = threading.Lock()
-        self._pool = None
+        self._pool = _Pool()
 
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -22,18 +22,32 @@ BYTES = 8 << 20
 
 
 class _Flight:
-    """One commit under way."""
+    """One commit, under way once it has been started."""
 
-    def __init__(self, count: int, commit: Commit, runtime: Runtime, room: ExitStack) -> None:
+    def __init__(self, count: int) -> None:
         self.count = count
-        self.commit = commit
-        self._room = room
-        self._task: Task[None] = runtime.start(commit.finish)
+        self.room = ExitStack()
+        self.commit: Commit | None = None
+        self._task: Task[None] | None = None
+
+    def start(self, runtime: Runtime) -> None:
+        """Send it."""
+        self._task = runtime.start(self._fly)
+
+    def _fly(self) -> None:
+        assert self.commit is not None
+        with self.room:  # given back once it is in, since the next commit may be waiting for room
+            self.commit.finish()
 
     def land(self) -> None:
         """Wait for it, and raise what it raised."""
-        with self._room:
+        if self._task is not None:
             self._task.result()
+            return
+        self.room.close()
+        if self.commit is not None:
+            self.commit.abandon()
+        raise StoreError("this commit was not begun")
 
 
 class Stream:
@@ -68,25 +82,22 @@ class Stream:
             raise
 
     def _put(self, records: Sequence[bytes]) -> None:
-        with ExitStack() as room:
-            while self._log.parallel > 1 and len(self._flights) >= self._log.parallel:
-                self._land()
-            room.enter_context(self._room(len(records)))
-            if self._log.parallel > 1:
-                before = self._flights[-1].commit if self._flights else None
-                commit = self._log.begin(records, before)
-                if commit is None:
-                    while self._flights:
-                        self._land()  # raises why
-                    raise StoreError("an earlier commit of this stream failed")
-                try:
-                    self._flights.append(_Flight(len(records), commit, self._runtime, room.pop_all()))
-                except BaseException:
-                    commit.abandon()
-                    raise
-            else:
+        if self._log.parallel == 1:
+            with self._room(len(records)):
                 self._log.put(records)
-                self._landed(len(records))
+            self._landed(len(records))
+            return
+        while len(self._flights) >= self._log.parallel:
+            self._land()
+        before = self._flights[-1].commit if self._flights else None
+        flight = _Flight(len(records))
+        self._flights.append(flight)  # first of all, so that whatever comes finds it there
+        flight.room.enter_context(self._room(len(records)))
+        flight.commit = self._log.begin(records, before)
+        if flight.commit is None:
+            while self._flights:
+                self._land()  # raises why
+        flight.start(self._runtime)
 
     def _land(self) -> None:
         """Wait for the oldest."""

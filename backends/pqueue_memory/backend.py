@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -175,24 +176,20 @@ class MemoryBackend(SegmentStore, Appends, Owners, Wakes):
 
     def wait(self, ready: Callable[[], bool], timeout: float) -> bool:  # noqa: D102
         place = self._open_place()
-        with place.bell:
-            place.waiting += 1
-            before = place.rung
+        gate = threading.Lock()  # and no condition, which an interrupt leaves half done
+        gate.acquire()
+        place.sleepers.append(gate)
         try:
-            if ready():  # outside the lock: it may well use this store, or notify
-                return True
-            with place.bell:
-                return place.bell.wait_for(lambda: place.rung != before, min(timeout, threading.TIMEOUT_MAX))
+            return ready() or gate.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
         finally:
-            with place.bell:
-                place.waiting -= 1
+            with suppress(ValueError):
+                place.sleepers.remove(gate)
 
     def notify(self) -> None:  # noqa: D102
         place = self._open_place()
-        if place.waiting:
-            with place.bell:
-                place.rung += 1
-                place.bell.notify_all()
+        while place.sleepers:
+            with suppress(IndexError):
+                place.sleepers.pop().release()
 
 
 def _blob(place: Place, name: str) -> bytearray:

@@ -15,15 +15,13 @@ versions = itertools.count(1)
 
 @dataclass(eq=False)
 class Place:
-    """What one name holds. `lock` guards it all but `rung` and `waiting`, which `bell` guards: waiters sleep there."""
+    """What one name holds. `lock` guards it all but `sleepers`: each waiter acquires a lock that it holds."""
 
     blobs: dict[str, bytearray] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     owners: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    bell: threading.Condition = field(default_factory=threading.Condition)
-    rung: int = 0
-    waiting: int = 0
+    sleepers: list[threading.Lock] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _places.add(self)
@@ -59,8 +57,7 @@ def _renew_all_locks() -> None:
     _guard = threading.Lock()
     for place in _places:
         place.lock = threading.Lock()
-        place.bell = threading.Condition()
-        place.waiting = 0
+        place.sleepers.clear()
 
 
 # A forked child lacks the threads that may have held the locks.

@@ -89,7 +89,7 @@ def test_a_forked_child_goes_on_with_a_copy(name: str):
     locked, forked = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with store._place.lock, store._place.bell:
+        with store._place.lock:
             locked.set()
             forked.wait()
 
