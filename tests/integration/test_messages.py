@@ -286,19 +286,19 @@ def test_who_dies_between_mark_and_letter_is_followed_by_who_comes_next(place, m
 
 def test_a_poisonous_item_buries_itself_and_no_neighbour(place):
     """As a worker would that dies of it each time."""
-    count = 100 if place.kind == "bucket" else 1000
+    count, lease = (100, 1.0) if place.kind == "bucket" else (1000, 0.05)
     with place.open(max_attempts=3) as queue:
         queue.put_many(range(count))
     claims, done = 0, []
     while True:
-        with place.open(lease=0.05, auto_extend=False) as queue:
+        with place.open(lease=lease, auto_extend=False) as queue:
             try:
-                batch = queue.receive_many(count, block=bool(claims), timeout=1 if claims else None)
+                batch = queue.receive_many(count, timeout=4 * lease + 1)
             except pqueue.Empty:
                 break
             claims += 1
             if count // 2 in batch.items:
-                time.sleep(0.06)
+                time.sleep(1.2 * lease)
                 continue
             done += batch.items
             batch.ack()
