@@ -72,12 +72,14 @@ class Receiver:
         return self._made(loan, loan.lots, count)
 
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
+        back: list[Answer] = []
         for _ in range(_TRIES):
-            _, loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)
+            _, loan = self._leases.ask(back, lend=count, lease_ms=lease_ms, renews=renews)
             if loan is None or self._runtime.monotonic() < loan.deadline:
                 return loan
-            # The store answered after the lease had run out: others may have them (rule 16).
+            # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.
             self._leases.done(loan)
+            back = [Answer(loan.claim, lot.where, back=True, counted=False) for lot in loan.lots]
             log.warning("%d items were lent too late, after their lease of %.1f s", loan.left, lease_ms / 1000)
         return None
 

@@ -286,7 +286,7 @@ def test_who_dies_between_mark_and_letter_is_followed_by_who_comes_next(place, m
 
 def test_a_poisonous_item_buries_itself_and_no_neighbour(place):
     """As a worker would that dies of it each time."""
-    count, lease = (100, 1.0) if place.kind == "bucket" else (1000, 0.05)
+    count, lease = (100, 1.0) if place.kind == "bucket" else (1000, 0.4)
     with place.open(max_attempts=3) as queue:
         queue.put_many(range(count))
     claims, done = 0, []
