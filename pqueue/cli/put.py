@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,22 @@ from pqueue.cli.formats import Format, values
 from pqueue.cli.lines import Batch, batches
 from pqueue.cli.progress import Progress
 from pqueue.cli.stop import Stop
-from pqueue.errors import PutUncertain, QueueError, SerializationError, TooLarge
+from pqueue.errors import Full, PutUncertain, QueueError, SerializationError, TooLarge
 from pqueue.queue import Queue
 
 LINES = 1000
 """Items in a commit, if nobody says otherwise."""
 
 _BYTES = 1 << 20
+
+_PAUSE, _PAUSE_MOST = 0.005, 2.0
+"""Seconds between two looks for room in a full queue: at first, and at most."""
+
+_PAUSE_GROWN = 0.1
+"""What the first pause grows to where a look costs nothing."""
+
+_SHARE = 20
+"""At least so many times as long as a look takes: it may be a request."""
 
 
 class PutFailed(Exception):  # carries an error
@@ -170,7 +180,7 @@ class Putter:
 
     def _put_items(self, items: Sequence[Any]) -> None:
         try:
-            self._queue.put_many(items)
+            self._put_with_room(items)
         except TooLarge:
             if len(items) == 1:
                 raise
@@ -181,6 +191,20 @@ class Putter:
             self.count += len(items)
             if self._progress is not None:
                 self._progress(self.count)
+
+    def _put_with_room(self, items: Sequence[Any]) -> None:
+        """Put them in one commit, once there is room; a signal ends the waiting at once."""
+        pause = _PAUSE
+        while True:
+            began = time.monotonic()
+            try:
+                self._queue.put_many(items, block=False)
+            except Full:
+                self._stop.pause(min(_PAUSE_MOST, max(pause, _SHARE * (time.monotonic() - began))))
+                self._stop.check()
+                pause = min(_PAUSE_GROWN, 1.5 * pause)
+            else:
+                return
 
 
 def _decoded(lines: Sequence[bytes]) -> tuple[list[str], UnicodeDecodeError | None]:

@@ -84,6 +84,11 @@ class Stop:
         if self.signum:
             raise Stopped(self.signum)
 
+    def pause(self, seconds: float) -> None:
+        """Sleep, but no longer than until a signal comes."""
+        if not self.signum:
+            select.select([self._pipe[0]], [], [], seconds)
+
     def wait(self, fd: int, events: int, seconds: float | None = None) -> int:
         """The events of `fd` that have come; 0 after so many seconds, or at a signal.
 

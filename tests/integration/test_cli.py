@@ -269,6 +269,22 @@ def test_a_signal_ends_put_and_it_tells_what_is_in(tmp_path, start):
         assert len(queue) == 2
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_put_that_waits_for_room(tmp_path, start, sent, code):
+    process = start("put", tmp_path / "jobs", "--batch", 1, "-s", "maxsize=5")
+    process.stdin.write(numbered(9))
+    process.stdin.close()
+    until((tmp_path / "jobs" / "queue.json").exists)
+    with pqueue.open(tmp_path / "jobs", create=False) as queue:
+        until(lambda: len(queue) == 5)
+        assert queue.get_many(2) == [b"0", b"1"]  # room that it takes
+        until(lambda: len(queue) == 5)
+        process.send_signal(sent)
+        assert process.wait(SOON) == code
+        assert process.stderr.read() == f"pqueue: {sent.name}: 7 lines were put\n".encode()
+        assert len(queue) == 5
+
+
 def test_a_killed_put_leaves_the_lines_up_to_some_place(tmp_path, start):
     data = numbered(400_000)
     (tmp_path / "file").write_bytes(data)
