@@ -209,14 +209,18 @@ class Consumer:
             StoreError: no answer; what was taken, if it was, is handed out by this object's next call.
             CorruptSegment, SerializationError: items that can't be read, set aside as dead letters; told once.
         """
-        token = [False]
+        token = [0]
         try:
             if self._combiner.enter(token):
                 items = self._straight(count)
                 if items:
                     return items
         finally:
-            self._combiner.leave(token)
+            try:
+                self._combiner.leave(token)
+            finally:
+                if token[0]:  # interrupted
+                    self._combiner.leave(token)
         return [item for lot in self.ask(Request(take=count)).lots for item in lot.items]
 
     def _straight(self, count: int) -> Sequence[Any]:
@@ -289,7 +293,7 @@ class Consumer:
         """
         if self._numbered or request.take or request.extend or request.clear or self._parts.meta.record_times:
             return None
-        token = [False]
+        token = [0]
         try:
             if not self._combiner.enter(token):
                 return None
@@ -314,7 +318,11 @@ class Consumer:
                 self._version = document.version
                 return outcome
         finally:
-            self._combiner.leave(token)
+            try:
+                self._combiner.leave(token)
+            finally:
+                if token[0]:  # interrupted
+                    self._combiner.leave(token)
 
     def _planned_briskly(self, request: Request) -> tuple[Head, Outcome] | None:
         head = self._head

@@ -15,10 +15,11 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """One caller's share of a commit."""
 
-    __slots__ = ("answered", "done", "error", "gate", "leads", "orphan", "result", "work")
+    __slots__ = ("answered", "done", "error", "gate", "leads", "orphan", "result", "thread", "work")
 
-    def __init__(self, work: T) -> None:
+    def __init__(self, work: T, thread: int) -> None:
         self.work = work
+        self.thread = thread
         self.result: Any = None
         self.error: BaseException | None = None
         self.answered = False
@@ -44,6 +45,10 @@ class Combiner(Generic[T]):
     `lead` answers or fails each job and may raise only what interrupts it; jobs that it leaves unanswered then get
     `unknown`. `weigh` bounds a group: the jobs of one weigh at most `limit` together, or are one. `orphaned` is told
     the work and the result of a job that was done after its caller had been interrupted.
+
+    An interrupt (Ctrl-C) may come between any two steps of this, too. So whoever hands on the lead does it again if
+    it was not done, each step being harmless when repeated; and a thread that comes while it is noted as leading was interrupted
+    before it could do even that, so its lead is void.
     """
 
     def __init__(
@@ -64,8 +69,10 @@ class Combiner(Generic[T]):
         self._limit = limit
         self._unknown = unknown
         self._orphaned = orphaned
+        self._ident = runtime.ident
         self._guard = runtime.lock()
-        self._leaders = 0
+        self._leading: list[int] = []
+        """The threads that lead."""
         self._waiting: deque[Job[T]] = deque()
 
     def run(self, work: T) -> Any:
@@ -74,10 +81,13 @@ class Combiner(Generic[T]):
         Raises:
             Landed: this thread was interrupted, but the job is done.
         """
-        job = Job(work)
+        me = self._ident()
+        job = Job(work, me)
         with self._guard:
-            if self._leaders < self._parallel:
-                self._leaders += 1
+            if me in self._leading:
+                self._leading.remove(me)
+            if len(self._leading) < self._parallel:
+                self._leading.append(me)
                 jobs = [job]
             else:
                 job.gate = self._runtime.lock()
@@ -97,24 +107,30 @@ class Combiner(Generic[T]):
             raise job.error
         return job.result
 
-    def enter(self, token: list[bool]) -> bool:
+    def enter(self, token: list[int]) -> bool:
         """Lead alone, if nobody does: what a single thread does without a job; `leave` with the same token ends it."""
+        me = self._ident()
         with self._guard:
-            if self._leaders >= self._parallel:
-                return False
-            self._leaders += 1
-            token[0] = True
+            leading = self._leading
+            if leading:
+                if me in leading:
+                    leading.remove(me)
+                if len(leading) >= self._parallel:
+                    return False
+            token[0] = me
+            leading.append(me)
             return True
 
-    def leave(self, token: list[bool]) -> None:
-        """Hand the lead on, if `enter` took it."""
-        if token[0]:
+    def leave(self, token: list[int]) -> None:
+        """Hand the lead on, if `enter` took it; called again if the token says so, since it may be interrupted."""
+        me = token[0]
+        if me:
             with self._guard:
-                token[0] = False
-                if self._waiting:
-                    self._hand_on()
+                if self._waiting or self._parallel > 1:
+                    self._hand_on(me)
                 else:
-                    self._leaders -= 1
+                    self._leading.clear()
+                token[0] = 0
 
     def _wait(self, job: Job[T]) -> list[Job[T]]:
         """Sleep until the job is done (an empty list), or this thread is to lead (the group)."""
@@ -122,29 +138,38 @@ class Combiner(Generic[T]):
         try:
             job.gate.acquire()
         except BaseException as interrupt:
-            # Interrupted. A job that nobody works on yet is withdrawn; the lead, if it was just handed over, goes on;
-            # what becomes of a job that somebody works on is told to `orphaned`.
-            with self._guard:
-                if job in self._waiting:
-                    self._waiting.remove(job)
-                elif job.leads:
-                    self._hand_on()
-                elif not job.done:
-                    job.orphan = True
-                elif job.error is None:
-                    raise Landed(job.result) from interrupt
+            self._withdraw(job, interrupt)
             raise
         if job.done:
             return []
         with self._guard:
+            if job in self._waiting:
+                self._waiting.remove(job)
             jobs = [job]
             weight = self._weigh(job.work)
-            while self._waiting:
+            while self._waiting and not self._waiting[0].leads:
                 weight += self._weigh(self._waiting[0].work)
                 if weight > self._limit:
                     break
                 jobs.append(self._waiting.popleft())
         return jobs
+
+    def _withdraw(self, job: Job[T], interrupt: BaseException) -> None:
+        """The caller was interrupted while it waited.
+
+        A job that nobody works on yet is withdrawn; the lead, if it was just handed over, goes on; what becomes of a
+        job that somebody works on is told to `orphaned`.
+        """
+        with self._guard:
+            if job in self._waiting:
+                self._waiting.remove(job)
+            if job.leads:
+                self._hand_on(job.thread)
+            elif job.done:
+                if job.error is None:
+                    raise Landed(job.result) from interrupt
+            else:
+                job.orphan = True
 
     def _work(self, jobs: list[Job[T]]) -> None:
         try:
@@ -155,22 +180,42 @@ class Combiner(Generic[T]):
                     job.fail(self._unknown("the thread that worked for this one was interrupted: outcome unknown"))
             raise
         finally:
-            with self._guard:
-                for job in jobs:
-                    job.done = True
-                    if job.orphan and job.error is None:
-                        self._orphaned(job.work, job.result)
-                self._hand_on()
-            for job in jobs:
-                if job.gate is not None and not job.leads:
-                    job.gate.release()
+            finished = [False]
+            try:
+                self._finish(jobs, finished)
+            finally:
+                if not finished[0]:
+                    self._finish(jobs, finished)
 
-    def _hand_on(self) -> None:
-        """Give the lead to the first that waits; under the guard."""
-        if self._waiting:
-            heir = self._waiting.popleft()
-            heir.leads = True
-            assert heir.gate is not None
-            heir.gate.release()
-        else:
-            self._leaders -= 1
+    def _finish(self, jobs: list[Job[T]], finished: list[bool]) -> None:
+        """Hand the lead on and wake those whose jobs are done."""
+        with self._guard:
+            for job in jobs:
+                job.done = True
+                if job.orphan and job.error is None:
+                    job.orphan = False
+                    self._orphaned(job.work, job.result)
+            self._hand_on(jobs[0].thread)
+        for job in jobs[1:]:
+            self._open(job)
+        finished[0] = True
+
+    def _hand_on(self, me: int) -> None:
+        """Give the lead to those that have waited longest; under the guard. Each takes itself off the list."""
+        if me in self._leading:
+            self._leading.remove(me)
+        for job in self._waiting:
+            if not job.leads:
+                if len(self._leading) >= self._parallel:
+                    break
+                job.leads = True
+            if job.thread not in self._leading:
+                self._leading.append(job.thread)
+            self._open(job)
+
+    @staticmethod
+    def _open(job: Job[T]) -> None:
+        """Wake its caller; twice is no more than once, since it waits only once."""
+        assert job.gate is not None
+        if job.gate.locked():
+            job.gate.release()

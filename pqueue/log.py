@@ -57,7 +57,8 @@ class Log:
             StoreError: nothing was sent.
         """
         assert isinstance(self._way, Listing)
-        self._check(records)
+        if sum(map(len, records)) > self.max_bytes or len(records) > MAX_RECORDS:
+            raise self._too_large(records)
         return self._way.begin(records) if before is None else self._way.follow(before, records)
 
     def peek(self) -> Sequence[bytes]:
@@ -78,10 +79,12 @@ class Log:
             StoreFull, StoreError: not put.
             PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
         """
-        weight = self._check(records)
+        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
+        if weight > self.max_bytes or len(records) > MAX_RECORDS:
+            raise self._too_large(records)
         if not self._buffers:
             combiner = self._combiner
-            token = [False]
+            token = [0]
             try:
                 if combiner.enter(token):
                     self._way.commit(records)
@@ -90,7 +93,11 @@ class Log:
             except Landed as landed:
                 raise landed.__cause__ or landed from None
             finally:
-                combiner.leave(token)
+                try:
+                    combiner.leave(token)
+                finally:
+                    if token[0]:  # interrupted
+                        combiner.leave(token)
             return
         # Room is made first: so an error means that these records were not taken.
         if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self.max_bytes):
@@ -99,15 +106,11 @@ class Log:
             self._buffer.extend(records)
             self._size += weight
 
-    def _check(self, records: Sequence[bytes]) -> int:
-        """Their bytes, if one commit may hold them."""
-        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
-        if weight > self.max_bytes or len(records) > MAX_RECORDS:
-            raise TooLarge(
-                f"{len(records)} records of {weight} bytes are more than one commit may hold ({self.max_bytes} bytes, "
-                f"{MAX_RECORDS} records): put them in smaller batches, or make the queue with a larger max_commit_bytes"
-            )
-        return weight
+    def _too_large(self, records: Sequence[bytes]) -> TooLarge:
+        return TooLarge(
+            f"{len(records)} records of {sum(map(len, records))} bytes are more than one commit may hold ({self.max_bytes} "
+            f"bytes, {MAX_RECORDS} records): put them in smaller batches, or make the queue with a larger max_commit_bytes"
+        )
 
     def mend(self) -> None:
         """Close an open segment that is damaged in the middle, so that what is behind the damage is delivered."""

@@ -282,7 +282,7 @@ class Queue(Generic[T]):
             StoreError: no answer; what was taken, if it was, comes with the next call.
             ShutDown: this object is closed.
         """
-        if block:
+        if timeout is not None and block:
             check_timeout(timeout)
         if self._pop is not None and self._gets_plainly:
             item: T = self._pop()
@@ -301,7 +301,7 @@ class Queue(Generic[T]):
         """Take the next items: at least one, at most `n`, in one step; see `get`."""
         if n < 1:
             raise ValueError("'n' must be a positive number")
-        if block:
+        if timeout is not None and block:
             check_timeout(timeout)
         items = list(self._take(n) or self._wait(lambda: self._take(n), block, timeout))
         self._tasks.many(len(items))
@@ -358,7 +358,7 @@ class Queue(Generic[T]):
             yield message
 
     def _received(self, n: int, block: bool, timeout: float | None, lease: float | None) -> list[Message[T]]:
-        if block:
+        if timeout is not None and block:
             check_timeout(timeout)
         if lease is not None and not lease > 0:
             raise ValueError("'lease' must be a positive number")

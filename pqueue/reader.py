@@ -148,6 +148,9 @@ class _Cursor:
         self._frames: deque[Frame] = deque()
         self._marks: list[tuple[int, int]] = []
         """First item and time of the frames that have one."""
+        self._whole = True
+        """Whether what is above belongs together: not if an interrupt came between two steps, such as to know a frame's
+        records and to be done with the frame; they would be there twice, and all others under wrong offsets."""
 
     def times(self, item: int, count: int) -> Sequence[int]:
         """When these items were committed; empty where the queue does not record it."""
@@ -164,19 +167,25 @@ class _Cursor:
         Raises:
             Damage: the segment is closed, and this item can't be read.
         """
-        if item < self._first:
+        whole, self._whole = self._whole, False
+        if item < self._first or not whole:
             self.scanner = self.scanner.again()
             self._first = 0
             self._records.clear()
             self._frames.clear()
             self._marks.clear()
-        while self._first + len(self._records) - item < wanted and self._advance(item, entry):
-            pass
+        try:
+            while self._first + len(self._records) - item < wanted and self._advance(item, entry):
+                pass
+        except Exception:
+            self._whole = True
+            raise
         start = item - self._first
         if start > 4 * AHEAD:
             del self._records[:start]
             self._first += start
             start = 0
+        self._whole = True
         return self._records[start : start + wanted]
 
     def _advance(self, item: int, entry: Entry) -> bool:

@@ -177,6 +177,10 @@ class Runtime:
         """An event."""
         return Gates()
 
+    def ident(self) -> int:
+        """Who runs: the thread."""
+        return threading.get_ident()
+
     def start(self, work: Callable[[], T]) -> Task[T]:
         """Run a short piece of work beside the caller, in a shared pool that grows as needed."""
         task = Task(work)

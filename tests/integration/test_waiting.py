@@ -1,7 +1,10 @@
-"""Waits that others end, in this process and in another; and what a queue object does when it is copied or left."""
+"""Waits that others end, in this process and in another; and what a queue object does when it is interrupted, copied or left."""
 
+import contextlib
 import os
 import pickle
+import random
+import signal
 import subprocess
 import sys
 import threading
@@ -375,3 +378,67 @@ work()
 
 def _environment():
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+# -- interrupts --------------------------------------------------------------------------------------------------------
+
+
+class Alarms:
+    """Ctrl-C, so many seconds from now."""
+
+    def __enter__(self):
+        self._before = signal.signal(signal.SIGALRM, self._ring)
+        return self
+
+    def __exit__(self, *_):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+
+    @staticmethod
+    def _ring(*_):
+        raise KeyboardInterrupt
+
+    def interrupted(self, call, seconds):
+        """What it returned, in a list; an empty one if it was interrupted."""
+        done = []
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            done.append(call())
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        return done
+
+
+@pytest.mark.parametrize("maxsize", [0, 50])
+def test_an_interrupt_at_any_point_leaves_a_queue_that_works(place, maxsize):
+    """H11: what returned stands, in order and once; an interrupted get costs the item in hand at most."""
+    chance = random.Random(f"{place.kind} {maxsize}")
+    times, longest = {"memory": (500, 0.0004), "folder": (300, 0.004), "bucket": (60, 0.03)}[place.kind.split("-")[0]]
+    sure, got, cut = [], [], 0
+    with place.open(maxsize=maxsize, segment_items=40) as queue, Alarms() as alarms:
+        for number in range(times):
+            if alarms.interrupted(lambda number=number: queue.put(number, timeout=1), chance.uniform(1e-5, longest)):
+                sure.append(number)
+            if chance.random() < 0.9 or queue.full():
+                found = (
+                    alarms.interrupted(lambda: queue.get(timeout=0.001), chance.uniform(1e-5, longest))
+                    if len(queue)
+                    else [None]
+                )
+                if found and found[0] is not None:
+                    got.append(found[0])
+                cut += not found
+        queue.put("works")
+        got += list(queue)
+        got.remove("works")  # an interrupted put may get in behind it
+        assert len(queue) == 0
+    assert len(got) == len(set(got))
+    kept = [number for number in got if number in set(sure)]
+    assert kept == sorted(kept), "an interrupted put is in, or not, or gets in later (rule 6); the others are in order"
+    missing = set(sure) - set(got)
+    assert len(missing) <= cut
+    print(f"{place.kind}: {times - len(sure)} puts and {cut} gets interrupted, {len(missing)} items lost in hand")

@@ -180,6 +180,10 @@ class SimRuntime(Runtime):
         """An event on the scheduler."""
         return SimEvent(self.world)
 
+    def ident(self) -> int:
+        """Who runs: the fiber."""
+        return id(self.world.current)
+
     def start(self, work: Callable[[], T]) -> Task[T]:
         """Run it in a fiber that dies with the client."""
         return cast("Task[T]", SimTask(self, work))
