@@ -413,6 +413,7 @@ class Alarms:
         return done
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("maxsize", [0, 50])
 def test_an_interrupt_at_any_point_leaves_a_queue_that_works(place, maxsize):
     """H11: what returned stands, in order and once; an interrupted get costs the item in hand at most."""
