@@ -285,13 +285,28 @@ class Queue(Generic[T]):
         if timeout is not None and block:
             check_timeout(timeout)
         if self._pop is not None and self._gets_plainly:
+            self._count()  # before it is taken, so that `join` never looks between the two
             item: T = self._pop()
             if item is not NOTHING:
-                self._count()
                 return item
-        items = self._take(1) or self._wait(lambda: self._take(1), block, timeout)
-        self._count()
+            self._tasks.many(-1)
+        items = self._counted(1) or self._wait(lambda: self._counted(1), block, timeout)
         return items[0]
+
+    def _counted(self, n: int) -> Sequence[T]:
+        """Take, and count what is handed out; from before it is taken, so that `join` never looks between the two."""
+        if n == 1:
+            self._count()
+        else:
+            self._tasks.many(n)
+        count = 0
+        try:
+            items = self._take(n)
+            count = len(items)
+            return items
+        finally:
+            if count != n:
+                self._tasks.many(count - n)
 
     def get_nowait(self) -> T:
         """As `get(block=False)`."""
@@ -303,9 +318,7 @@ class Queue(Generic[T]):
             raise ValueError("'n' must be a positive number")
         if timeout is not None and block:
             check_timeout(timeout)
-        items = list(self._take(n) or self._wait(lambda: self._take(n), block, timeout))
-        self._tasks.many(len(items))
-        return items
+        return list(self._counted(n) or self._wait(lambda: self._counted(n), block, timeout))
 
     def __iter__(self) -> Iterator[T]:
         """Get until nothing can be handed out: each item is acknowledged as it comes, as by `get`, and not before."""

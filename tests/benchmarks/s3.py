@@ -134,7 +134,13 @@ def main() -> None:
         bench = Bench(server, proxy)
         count = given.commits
         rows = [
-            Row("put by 1000, one at a time", lambda: bench.put_many(count), lambda: bench.pairs(count), "two bare PUTs", 0.93),
+            Row(
+                "put by 1000, one at a time",
+                lambda: bench.put_many(count),
+                lambda: bench.pairs(count),
+                "two bare PUTs",
+                0.93,
+            ),
             Row(
                 "put_stream by 1000",
                 lambda: bench.put_stream(4 * count),
@@ -162,9 +168,7 @@ def main() -> None:
             print(absolute(name, rates, 25_000), flush=True)
         name = "dollars a million items"
         if given.only in name:
-            for what, work, goal in (
-                ("put and get alone", lambda: bench.consume(200, get), 0.016),
-            ):
+            for what, work, goal in (("put and get alone", lambda: bench.consume(200, get), 0.016),):
                 dollars, counts = bench.cost(work)
                 mark = "reached" if dollars <= goal else "MISSED"
                 print(f"{name}: {what:<30} ${dollars:.4f} {counts}   goal ${goal}   {mark}", flush=True)

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("greenlet")
 
 from pqueue.testing.simulate.__main__ import main
 from pqueue.testing.simulate.removals import REMOVALS, Removal

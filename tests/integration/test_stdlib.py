@@ -2,6 +2,7 @@
 
 import queue as standard
 import threading
+import uuid
 import time
 from itertools import accumulate
 
@@ -475,3 +476,30 @@ def test_our_errors_are_the_standard_s(make):
     assert issubclass(pqueue.Full, standard.Full)
     for module in ENDS:
         assert issubclass(pqueue.ShutDown, module.ShutDown)
+
+
+def test_join_waits_for_an_item_that_is_on_its_way_out():
+    """Acknowledged by its swap, and not yet returned by `get`: nobody has called `task_done` for it."""
+    with pqueue.open(f"memory://{uuid.uuid4().hex}") as queue:
+        queue.put(1)
+        take, taken, go, joined = queue._take, threading.Event(), threading.Event(), threading.Event()
+
+        def slowly(n):
+            items = take(n)
+            taken.set()
+            go.wait(30)
+            return items
+
+        queue._take = slowly
+        getter = threading.Thread(target=queue.get)
+        getter.start()
+        assert taken.wait(30)
+        joiner = threading.Thread(target=lambda: (queue.join(), joined.set()))
+        joiner.start()
+        assert not joined.wait(0.3)
+        go.set()
+        getter.join(30)
+        assert not joined.wait(0.1)
+        queue.task_done()
+        assert joined.wait(30)
+        joiner.join(30)

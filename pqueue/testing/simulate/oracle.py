@@ -297,6 +297,8 @@ class Oracle:
     def _moved(self, offset: int, was: State, now: State, who: str, now_ms: int) -> None:
         """An item that is not acknowledged went from one state to another."""
         if now.claim == was.claim:
+            if now.state == "claimed" and now.attempts > was.attempts:
+                self.attempts[offset] += 1  # run out unheard, and asked for again under the same id
             return
         if was.state == "claimed" and self._holds(was, now_ms) and self.grants.get((offset, was.claim)) != who:
             self.stolen.append((offset, was.claim, who))  # its own may give it back, and take it again in the same swap
