@@ -23,9 +23,13 @@ from pqueue.errors import (
 )
 from pqueue.message import Message
 from pqueue.queue import Queue
-from pqueue.where import Where
+from pqueue.retry import RetryDelay
+from pqueue.where import Where, parse
 
 log = logging.getLogger("pqueue")
+
+RETRY_DELAY = RetryDelay(first=1.0, factor=2.0, most=60.0, jitter=0.1)
+"""Of a worker whose settings name none: an item that always fails is not to keep it busy."""
 
 _LOOK = 0.5
 """Seconds after which a waiting thread looks whether it is to stop."""
@@ -63,8 +67,10 @@ def work(
 ) -> Worked:
     """Call `handler(item)` for each item: acknowledged when it returns, given back when it raises.
 
-    What is given back comes again after `retry_delay`, and becomes a dead letter after `max_attempts`; `Reject` makes it
-    one at once. Nothing is restarted: an item whose handler kills the process is handed out again to another worker.
+    What is given back comes again after `retry_delay`, here by default a second, then twice as long each time, a minute
+    at most. It becomes a dead letter after `max_attempts`, if the queue was made with that, and else comes for ever;
+    `Reject` makes it one at once. Nothing is restarted: an item whose handler kills the process is handed out again to
+    another worker.
 
     At the first SIGTERM or SIGINT (if this is the main thread), or when `stop` is set, each thread finishes the item it
     holds, and what is claimed beside it is given back. A second signal interrupts at once.
@@ -83,7 +89,11 @@ def work(
     if threads < 1:
         raise ValueError("'threads' must be a positive number")
     stop = stop or threading.Event()
-    with _signals(stop), open_queue(where, **settings) as queue:
+    item = settings.pop("item", None)
+    found = parse(where, settings)
+    if "retry_delay" not in found.model_fields_set:
+        found = found.model_copy(update={"retry_delay": RETRY_DELAY})
+    with _signals(stop), open_queue(found, item=item) as queue:
         worker = _Worker(queue, handler, stop, timeout)
         log.info("working on %s with %d threads", queue.meta.queue, threads)
         try:

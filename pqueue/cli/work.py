@@ -117,8 +117,10 @@ def work_(
 ) -> int:
     """Run a command, or call a function, for each item; waits for more.
 
-    An item is acknowledged when the command ends with 0, or the function returns; else it comes again, and is set aside
-    once it has come `max_attempts` times. Without {} among the words the item is the command's standard input. At the
+    An item is acknowledged when the command ends with 0, or the function returns; else it comes again after
+    `retry_delay` (if that is not set: a second, then twice as long each time, a minute at most). It is set aside once it
+    has come `max_attempts` times, if the queue was made with that (`pqueue put WHERE -s max_attempts=5 ...`); else it
+    comes for ever. Without {} among the words the item is the command's standard input. At the
     first SIGTERM or Ctrl-C the items being worked on are finished; at the second they are broken off, and come again.
     """
     if bool(call) == bool(words):

@@ -20,7 +20,7 @@ def work(jobs, *words):
 
 
 def test_a_command_runs_for_each_item_and_its_exit_code_counts(jobs, capfd):
-    assert work(jobs, "--", "sh", "-c", "echo got {}; test {} != two") == 0
+    assert work(jobs, "-s", "retry_delay=0", "--", "sh", "-c", "echo got {}; test {} != two") == 0
     assert capfd.readouterr().out.split() == ["got", "one", "got", "two", "got", "two", "got", "three"]
     assert cli.run(["dead", "list", jobs]) == 0
     assert capfd.readouterr().out == "1  attempts  2  CommandFailed: sh: exit code 1\n"
@@ -38,6 +38,16 @@ def test_a_command_runs_for_each_item_and_its_exit_code_counts(jobs, capfd):
 def test_without_a_place_for_it_the_item_is_standard_input(jobs, capfd):
     assert work(jobs, "-j", "1", "--", "cat") == 0
     assert capfd.readouterr().out == "onetwothree"
+
+
+def test_an_item_that_always_fails_does_not_keep_a_worker_busy(tmp_path, capfd):
+    jobs = str(tmp_path / "jobs")
+    with pqueue.open(jobs) as queue:
+        queue.put_many([b"bad", b"good"])
+    assert work(jobs, "--", "sh", "-c", "echo {}; test {} = good") == 0
+    assert capfd.readouterr().out.split() == ["bad", "good"]
+    assert work(jobs, "-s", "retry_delay=0.1", "--timeout", "2", "--", "sh", "-c", "echo {}; test -e $0", jobs) == 0
+    assert capfd.readouterr().out.split() == ["bad"]
 
 
 def test_a_function_is_called(jobs, tmp_path, monkeypatch, capfd):
