@@ -11,7 +11,7 @@ import typer
 
 from pqueue.cli.exits import CLOSED
 from pqueue.errors import SettingsError
-from pqueue.where import Layer, layers
+from pqueue.where import Layer, layers, merged
 
 app = typer.Typer(
     name="pqueue",
@@ -34,14 +34,25 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def layers_of(where: str, given: list[str] | None, **more: Any) -> Sequence[Layer]:
-    """Everything that is said of a queue, the options among it."""
+    """Everything that is said of a queue, the options among it.
+
+    Raises:
+        SettingsError: an option is wrong, or no command can do anything with a queue like this.
+    """
     values: dict[str, Any] = {}
     for one in given or ():
         key, equals, value = one.partition("=")
         if not equals:
             raise SettingsError(f"--set takes KEY=VALUE, not {key!r}")
+        if key in more:
+            raise SettingsError(f"--set {key} is not for this command, which never makes a queue (pqueue put does)")
         values[key] = value
-    return layers(where, {**values, **more}, "--set")
+    found = layers(where, {**values, **more}, "--set")
+    if merged(found).store.backend == "memory":
+        raise SettingsError(
+            "a queue in memory ends with its process, so a command has no use for it: name a folder or a bucket"
+        )
+    return found
 
 
 def sure(question: str, *, yes: bool) -> bool:

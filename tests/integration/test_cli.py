@@ -383,6 +383,10 @@ def failure(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
         (["put", "ftp://x"], 2, "known: file://"),
         (["put", "s3://bucket?secret_access_key=geheim"], 2, "secret_access_key in a URL"),
         (["put", "/proc/x", "/dev/null"], 3, "/proc/x"),
+        (["put", "memory://x", "/dev/null"], 2, "ends with its process"),
+        (["stat", "memory://x"], 2, "ends with its process"),
+        (["get", "{tmp}/x", "-s", "create=true"], 2, "never makes a queue"),
+        (["clear", "{tmp}/x", "-s", "create=true"], 2, "never makes a queue"),
     ],
 )
 def test_errors_are_one_line_and_a_code(tmp_path, capfd, arguments, code, part):
