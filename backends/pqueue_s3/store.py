@@ -26,6 +26,8 @@ class S3Backend(SegmentStore):
     Settings: ClassVar[type[StoreSettings]] = S3Settings
     schemes = ("s3",)
     clock_step_ms = 1000
+    ack_linger = 1.0
+    """A swap takes some 25 ms: the acknowledgements of `get` ride together."""
 
     def __init__(self, settings: S3Settings) -> None:
         self._bucket = Bucket(settings)

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-
 from pqueue.testing.simulate.__main__ import main
 from pqueue.testing.simulate.removals import REMOVALS, Removal
 from pqueue.testing.simulate.run import STORES, plan, run

@@ -2,8 +2,8 @@
 
 import queue as standard
 import threading
-import uuid
 import time
+import uuid
 from itertools import accumulate
 
 import pytest
