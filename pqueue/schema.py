@@ -114,7 +114,7 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def template() -> str:
-    """A pqueue.toml with every setting in it, all commented but a first queue."""
+    """A pqueue.toml with what can be set for any queue, wherever it is, all commented but a first queue."""
     lines = [
         "# Queues by name: pqueue.open(NAME) and `pqueue put NAME` look here, in the working directory or where",
         "# PQUEUE_CONFIG says. PQUEUE_QUEUES__NAME__KEY=VALUE in the environment is over it. `pqueue ls` lists them.",
@@ -125,7 +125,8 @@ def template() -> str:
         "# [queues.events]",
         '# url = "s3://bucket/events?region=eu-central-1"  # keys as boto3 finds them, never here',
         "",
-        "# Every setting of a queue; what stands here is an example, and the text says what holds without it.",
+        "# Every queue has these settings; what stands here is an example, and the text says what holds without it.",
+        "# Places have more of their own, like a bucket's endpoint_url: docs/settings.md, or `pqueue schema`.",
         "# [queues.example]",
         '# path = "example"',
     ]
