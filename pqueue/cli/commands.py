@@ -88,8 +88,8 @@ def get(
 
     Text and bytes come out as they are, anything else as JSON. An item is gone from the queue once whoever reads the
     output has it: if that is closed, or this command stopped, the rest stays. If it is killed (-9), what was not
-    acknowledged comes again. Exits with 1 if there is nothing (with --all that is no failure); does not wait, unless
-    with --follow.
+    acknowledged comes again. `head` reads ahead, and what it read is gone: use -n instead. Exits with 1 if there is
+    nothing (with --all that is no failure); does not wait, unless with --follow.
     """
     if (count is not None) + everything + follow > 1:
         raise SettingsError("-n, --all and --follow exclude each other")
