@@ -12,21 +12,29 @@ from pqueue.errors import QueueAbsent, QueueError, QueueGone
 from pqueue.stats import survey
 from pqueue.where import parse
 
+_ERROR = "error: "
 
-def report(*, as_json: bool) -> str:
-    """The text to print."""
-    found = [_row(name) for name in configured_names()]
+
+def report(*, as_json: bool) -> tuple[str, list[tuple[str, Exception]]]:
+    """The text to print; and which queues could not be looked at, and why."""
+    found = []
+    failed = []
+    for name in configured_names():
+        row, error = _row(name)
+        found.append(row)
+        if error is not None:
+            failed.append((name, error))
     if as_json:
-        return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(found, indent=2, ensure_ascii=False) + "\n", failed
     if not found:
-        return f"no queue has a name: {config_file() or 'pqueue.toml'} has none (pqueue init writes one)\n"
+        return f"no queue has a name: {config_file() or 'pqueue.toml'} has none (pqueue init writes one)\n", failed
     rows = [("NAME", "WAITING", "PLACE")]
-    rows += [(one["name"], one["told"], one["place"]) for one in found]
-    return aligned(rows)
+    rows += [(one["name"], "error" if one["told"].startswith(_ERROR) else one["told"], one["place"]) for one in found]
+    return aligned(rows), failed
 
 
-def _row(name: str) -> dict[str, Any]:
-    """One queue; what is wrong with it keeps no other from being shown."""
+def _row(name: str) -> tuple[dict[str, Any], Exception | None]:
+    """One queue, and its error; that keeps no other from being shown."""
     row: dict[str, Any] = {"name": name, "place": "", "waiting": None, "told": ""}
     try:
         settings = parse(name, {"create": False})
@@ -38,8 +46,9 @@ def _row(name: str) -> dict[str, Any]:
     except (QueueAbsent, QueueGone):
         row["told"] = "not made yet"
     except (QueueError, OSError) as error:
-        row["told"] = f"error: {error}"
-    return row
+        row["told"] = f"{_ERROR}{error}"
+        return row, error
+    return row, None
 
 
 def _place(store: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ import typer
 from pqueue import gc as collector
 from pqueue.cli import ls as ls_command
 from pqueue.cli.base import Settings, Where, Yes, app, layers_of, sure, tell
-from pqueue.cli.exits import NOTHING
+from pqueue.cli.exits import FAILED, NOTHING, USAGE
 from pqueue.cli.glance import looked_at
 from pqueue.cli.output import size_of
 from pqueue.cli.progress import Progress
@@ -39,8 +39,17 @@ class Old(StrEnum):
 
 @app.command()
 def ls(as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False) -> int:
-    """List the queues of pqueue.toml and of the environment: their places, and what waits in them."""
-    return tell(ls_command.report(as_json=as_json))
+    """List the queues of pqueue.toml and of the environment: their places, and what waits in them.
+
+    What is wrong with one is told on standard error, and by the exit code: 2 for settings, else 3.
+    """
+    text, failed = ls_command.report(as_json=as_json)
+    code = tell(text)
+    for name, error in failed:
+        sys.stderr.write(f"pqueue: {name}: {error}\n")
+    if failed and not code:
+        code = FAILED if any(not isinstance(error, SettingsError) for _, error in failed) else USAGE
+    return code
 
 
 @app.command()

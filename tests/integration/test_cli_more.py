@@ -223,13 +223,21 @@ def test_ls_lists_the_queues_that_have_a_name(tmp_path, monkeypatch, capfdbinary
     monkeypatch.setenv("PQUEUE_QUEUES__MINE__PATH", str(tmp_path / "full"))
     filled("full", 1, 2, 3)
     code, out, err = here(capfdbinary, "ls")
-    assert (code, err) == (0, b"")
+    assert (code, err.count(b"\n")) == (2, 1)
+    assert err.startswith(b"pqueue: odd: ")
+    assert b"unknown setting 'colour'" in err
     lines = [line.split(None, 2) for line in out.decode().splitlines()]
     assert [line[0] for line in lines] == ["NAME", "full", "later", "mine", "odd"]
-    assert [line[1] for line in lines[1:4]] == ["3", "not", "3"]
-    assert "unknown setting 'colour'" in out.decode()
+    assert [line[1] for line in lines[1:]] == ["3", "not", "3", "error"]
     found = json.loads(here(capfdbinary, "ls", "--json")[1])
     assert [one["waiting"] for one in found] == [3, None, 3, None]
+    assert "unknown setting 'colour'" in found[3]["told"]
+    (tmp_path / "pqueue.toml").write_text('[queues.broken]\npath = "broken"\n')
+    filled("broken", 1)
+    (tmp_path / "broken" / "queue.json").write_text("nothing of ours")
+    code, out, err = here(capfdbinary, "ls")
+    assert (code, err.startswith(b"pqueue: broken: ")) == (3, True)
+    assert out.decode().splitlines()[1].split()[:2] == ["broken", "error"]
     assert not (tmp_path / "later").exists()
 
 
