@@ -183,7 +183,14 @@ def _weed() -> str:
 
 
 def main(command: list[str]) -> int:
-    """Run a shell command beside a server, with its keys in the environment and in URL a place for queues."""
+    """Run a command beside a server, with its keys in the environment and in URL a place for queues."""
+    if not command or command[0] in ("-h", "--help"):
+        text = f"usage: python -m tests.support.s3server COMMAND [ARGUMENT]...\n\n{main.__doc__}\n"
+        (sys.stdout if command else sys.stderr).write(text)
+        return 0 if command else 2
+    if shutil.which(command[0]) is None:
+        sys.stderr.write(f"there is no command {command[0]!r}\n")
+        return 127
     with S3Server() as server:
         keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
         url = f"s3://{server.bucket}/first?endpoint_url={server.endpoint}&region=us-east-1&addressing_style=path"
