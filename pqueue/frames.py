@@ -172,16 +172,18 @@ class Shape:
     def search(self, data: bytes, count: int, at: int = 0) -> tuple[int, int] | None:
         """Position and first item of the next frame that checks out by itself, from `at` on (rule 27)."""
         view = memoryview(data)
+        effort = 0
         for found in _CANDIDATE.finditer(data, at):
             pos = found.start()
             check, first, length, flags = _FRAME.unpack_from(data, pos)
             stop = pos + FRAME + length
-            if (
-                first >= count
-                and stop <= len(data)
-                and not flags & ~_KNOWN
-                and crc32(view[pos + 4 : stop], self.seed) == check
-            ):
+            if first < count or stop > len(data) or not _plausible(length, flags):
+                continue
+            # Content may look like headers at every byte, each with much to check: an end to that.
+            effort += length
+            if effort > _EFFORT:
+                break
+            if crc32(view[pos + 4 : stop], self.seed) == check:
                 return pos, first
         return None
 
@@ -220,6 +222,20 @@ class Shape:
 
 
 # A header's fields bound its bytes: lengths below 2**27, flags below 8. Cheap enough to try at each byte of a segment.
-_CANDIDATE = re.compile(rb"(?=[\s\S]{11}[\x00-\x07][\s\S]{3}[\x00-\x07])")
+_CANDIDATE = re.compile(rb"(?=[\s\S]{11}[\x00-\x07](?!\x00\x00\x00\x00)[\s\S]{3}[\x00-\x07])")
+
+_EFFORT = 1 << 33
+"""Bytes that a search checks before it gives up: some seconds."""
+
+
+def _plausible(length: int, flags: int) -> bool:
+    """Whether a header that says so could be one of ours."""
+    count = flags & _COUNT
+    if flags & ~_KNOWN or (not count) != bool(flags & _SEAL):
+        return False
+    if not count:
+        return not length
+    return bool(flags & _ENCODED) or count == 1 or length >= 4 * count
+
 
 assert array("I").itemsize == 4, "an unsigned int has four bytes on every platform that CPython supports"  # noqa: PLR2004

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pqueue.combine import Combiner, Job
-from pqueue.errors import Landed, PutUncertain, QueueError, StoreError, TooLarge
+from pqueue.errors import Landed, PutUncertain, QueueError, ShutDown, StoreError, TooLarge
 from pqueue.frames import MAX_RECORDS
 from pqueue.grow import Growing
 from pqueue.listing import Commit, Listing
@@ -41,6 +41,7 @@ class Log:
         )
         self._guard = self._parts.runtime.lock()
         self._flusher = self._parts.runtime.lock()
+        self._ended = False
         self._buffer: list[bytes] = []
         self._size = 0
 
@@ -103,6 +104,8 @@ class Log:
         if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self.max_bytes):
             self.flush()
         with self._guard:
+            if self._ended:
+                raise ShutDown("this queue object is closed: open the queue again")
             self._buffer.extend(records)
             self._size += weight
 
@@ -121,6 +124,19 @@ class Log:
         except PutUncertain as error:
             raise StoreError("an open segment that is damaged could not be closed yet: try again") from error
 
+    def finish(self) -> None:
+        """Flush, and take nothing more: in one step, so that no put that returns is left behind.
+
+        Raises:
+            See `flush`; then the buffer still takes more.
+        """
+        while True:
+            self.flush()
+            with self._guard:
+                if not self._buffer:
+                    self._ended = True
+                    return
+
     def flush(self) -> None:
         """Put what is buffered.
 
@@ -130,26 +146,28 @@ class Log:
         """
         with self._flusher:
             while True:
-                with self._guard:
-                    batch = self._buffer
-                    self._buffer, self._size = [], 0
-                if not batch:
-                    return
-                done = 0
+                batch: list[bytes] = []
+                part: list[bytes] = []
+                sent = 0
                 try:
-                    while done < len(batch):
-                        part = self._part(batch, done)
-                        done += len(part)
+                    with self._guard:
+                        batch = self._buffer
+                        self._buffer, self._size = [], 0
+                    if not batch:
+                        return
+                    while sent < len(batch):
+                        part = self._part(batch, sent)
                         self._combiner.run(part)
+                        sent += len(part)
                 except Landed as landed:
-                    self._keep(batch[done:])
+                    self._keep(batch[sent + len(part) :])
                     raise landed.__cause__ or landed from None
                 except PutUncertain:
-                    self._keep(batch[done:])
+                    self._keep(batch[sent + len(part) :])
                     raise
                 except BaseException:
                     # Also when interrupted with the outcome open: twice is better than not at all.
-                    self._keep(batch[done - len(part) :])
+                    self._keep(batch[sent:])
                     raise
                 finally:
                     self._flushed()

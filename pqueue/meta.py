@@ -53,6 +53,12 @@ class Meta:
         rest = {key: value[key] for key in value.keys() - known - {"format"}}
         try:
             made = cls(**{key: value[key] for key in value.keys() & known}, rest=rest)
+            marks = made.segment_items, made.segment_bytes, made.max_commit_bytes
+            if any(type(mark) is not int or mark < 1 for mark in marks) or made.durability not in DURABILITIES:
+                raise NotAQueue(
+                    "the document `queue.json` is there but damaged (its segment marks or durability make no sense): restore "
+                    "it from a backup"
+                )
             return cls(**{one.name: getattr(made, one.name) for one in fields(cls)} | {"codecs": tuple(made.codecs)})
         except TypeError as error:
             raise NotAQueue(f"the document `queue.json` is there but is not a queue's ({error})") from error

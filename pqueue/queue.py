@@ -631,7 +631,7 @@ class Queue(Generic[T]):
         """
         if self._closed:
             return
-        self._log.flush()
+        self._log.finish()
         self._closed = self._shut = self._ended = True
         self._puts_plainly = self._gets_plainly = False
         lives.closed(self)

@@ -256,7 +256,7 @@ class Reader:
         self._store = store
         self._runtime = runtime
         self._mend = mend
-        self._torn: tuple[Name, int] | None = None
+        self._torn: tuple[Name | int | str, ...] | None = None
         self._view = view
         self._codecs = codecs
         self._cursors: dict[int, _Cursor] = {}
@@ -304,12 +304,19 @@ class Reader:
         if scanner.end is not End.TORN:
             return False
         data = self._store.read(str(entry.name), scanner.at)
-        # A torn end, or a write under way, has nothing behind it.
-        if self._torn == (entry.name, len(data)) or scanner.shape.beyond(data, scanner.count) == scanner.count:
+        look = (entry.name, scanner.at, len(data))
+        if self._torn == look:
+            return False
+        if scanner.shape.wants(data, scanner.count) > len(data) and self._torn != (*look, "grows"):
+            self._torn = (*look, "grows")  # a write under way, most likely: only if it is as it was at the next look
+            return False
+        # A torn end has nothing behind it; looked for once.
+        if scanner.shape.beyond(data, scanner.count) == scanner.count:
+            self._torn = look
             return False
         if not scanner.shape.decode(data, scanner.at, scanner.count).frames:  # else it is whole by now
             self._mend()
-            self._torn = (entry.name, len(data))
+            self._torn = look
         return True
 
     def read_ahead(self, ordinal: int, offset: int, wanted: int) -> None:

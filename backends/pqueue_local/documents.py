@@ -49,7 +49,8 @@ class SlotDocument(Holder):
         file = self._file
         if file is not None and monotonic() < file.due:
             last = file.last
-            if last[0] == known and file.versions[last[2]] < known:
+            # Every slot: what `last` says of their places may be older than what another process has done since.
+            if last[0] == known and max(file.versions.tolist()) == known:
                 return SAME
             found = file.versions.tolist()
             try:
@@ -126,7 +127,7 @@ class SlotDocument(Holder):
                     # rule 20, where nothing has changed since this object's last load or swap
                     newest, _, target, synced, guarded = file.last
                     swapped = newest + 1
-                    if sync or newest != version or file.versions[target] > newest or time[1] >= file.due_ms:
+                    if sync or newest != version or max(file.versions.tolist()) > newest or time[1] >= file.due_ms:
                         newest, _, target, synced, guarded = self._examine(file, version)
                         swapped = slots.following(file.versions.tolist(), newest)
                     begun = swapped

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from pqueue_local import disk
+from pqueue_local.descriptors import Descriptor
 
 if sys.platform != "win32":
     import fcntl
@@ -27,18 +28,18 @@ class Temporary:
         self._data = data
         self._mode = mode
         self._make_directories = make_directories
-        self._fd = -1
+        self._file = Descriptor(-1)
 
     def __enter__(self) -> Self:
         while True:
             self.path = self._directory / f"{os.getpid()}-{secrets.token_hex(8)}"
-            self._fd = self._create()
+            self._file = Descriptor(self._create())
             try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX)
+                fcntl.flock(self._file.fd, fcntl.LOCK_EX)
                 if self.stat().st_nlink:
-                    os.fchmod(self._fd, self._mode)  # open leaves out what the umask says
-                    disk.write_all(self._fd, self._data)
-                    disk.datasync(self._fd)
+                    os.fchmod(self._file.fd, self._mode)  # open leaves out what the umask says
+                    disk.write_all(self._file.fd, self._data)
+                    disk.datasync(self._file.fd)
                     return self
             except BaseException:
                 self._remove()
@@ -58,11 +59,14 @@ class Temporary:
                 path.hardlink_to(self.path)
         except FileExistsError:
             return False
+        # Let go at once, and not only by closing: a child forked meanwhile shares the lock, and by this name others
+        # wait for it from now on.
+        fcntl.flock(self._file.fd, fcntl.LOCK_UN)
         return True
 
     def stat(self) -> os.stat_result:
         """What the file is."""
-        return os.fstat(self._fd)
+        return os.fstat(self._file.fd)
 
     def is_at(self, path: Path) -> bool:
         """Whether the file of this name is this one."""
@@ -83,7 +87,7 @@ class Temporary:
         try:
             self.path.unlink(missing_ok=True)
         finally:
-            os.close(self._fd)
+            self._file.shut()
 
 
 def sweep(directory: Path) -> None:

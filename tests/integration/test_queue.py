@@ -507,3 +507,38 @@ def test_close_wakes_who_waits(place):
     waiter.join(30)
     assert not waiter.is_alive()
     assert len(errors) == 1
+
+
+def test_a_put_that_returns_while_another_thread_closes_is_kept(place):
+    if place.kind == "bucket":
+        return  # the same code; three hundred closes take long there
+    for _ in range(30):
+        with place.open(durability="buffered") as queue:
+            kept = []
+
+            def fill(queue=queue, kept=kept):
+                try:
+                    for number in range(10_000):
+                        queue.put(number)
+                        kept.append(number)
+                except pqueue.ShutDown:
+                    pass
+
+            filler = threading.Thread(target=fill)
+            filler.start()
+            time.sleep(0.001)
+            queue.close()
+            filler.join(30)
+        with place.open() as queue:
+            assert drain(queue, 5000) == kept
+
+
+def test_a_meta_that_makes_no_sense_is_refused_by_name(place):
+    place.open(segment_items=7).close()
+    store = place.connect()
+    meta = store.load(META)
+    store.delete([META])
+    store.swap(META, meta.data.replace(b'"segment_items":7', b'"segment_items":0'), None, sync=True)
+    store.close()
+    with pytest.raises(pqueue.NotAQueue, match=r"queue\.json"):
+        place.open()
