@@ -1,9 +1,15 @@
 """What two processes can do to one another in a folder between two steps of one of them."""
 
 import contextlib
+import os
+import signal
+import threading
+import time
 
+import pqueue
 from pqueue.errors import DocumentChanged
-from pqueue_local import LocalBackend, LocalSettings, slotfile
+from pqueue_local import LocalBackend, LocalSettings, disk, slotfile
+from tests.support.children import Child
 
 
 def test_a_swap_made_while_another_client_loads_is_never_overwritten(tmp_path, monkeypatch):
@@ -32,3 +38,43 @@ def test_a_swap_made_while_another_client_loads_is_never_overwritten(tmp_path, m
     for store in (one, two, three):
         assert store.load("head.default").data == b"two's"
         store.close()
+
+
+def test_a_child_forked_while_a_segment_is_made_holds_nobody_up(tmp_path, monkeypatch):
+    """The child never touches the queue, and outlives the roll."""
+    queue = pqueue.open(tmp_path / "q", segment_items=3)
+    for item in range(3):
+        queue.put(item)
+    inside, go = threading.Event(), threading.Event()
+    real = disk.sync_directory
+
+    def slowly(path):
+        if path.name == "seg":
+            inside.set()
+            go.wait(30)
+        real(path)
+
+    monkeypatch.setattr(disk, "sync_directory", slowly)
+    roller = threading.Thread(target=queue.put, args=("roll",), daemon=True)
+    roller.start()
+    assert inside.wait(30)
+    pid = os.fork()
+    if not pid:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        go.set()
+        roller.join(20)
+        assert not roller.is_alive(), "the parent's put hangs"
+        monkeypatch.undo()
+
+        def put(tell):
+            with pqueue.open(tmp_path / "q") as other:
+                other.put("other")
+
+        Child(put).join(20)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    with queue:
+        assert [queue.get(timeout=20) for _ in range(5)] == [0, 1, 2, "roll", "other"]
