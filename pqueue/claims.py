@@ -371,7 +371,10 @@ class Consumer:
         """Carried, and the caller never heard: its next call hands out what was taken or lent, tells what was settled."""
         if len(self._told) > MAX_RANGES:
             self._told.clear()
-        self._told.update(zip(request.answers, outcome.settled, strict=False))
+        # What was settled stays so: a later swap for the same request finds nothing left to settle.
+        self._told.update(
+            (answer, count) for answer, count in zip(request.answers, outcome.settled, strict=False) if count
+        )
         if outcome.lots and request.take:
             self._owed.append(outcome)
         elif outcome.lots:
