@@ -132,6 +132,8 @@ class Judge:
         by = self._oracle.acked.get(offset)
         if given.how != "take" and self._buried.get(offset) in ("attempts", "rejected"):
             return  # delivered, and in vain
+        if given.how == "ahead" and self._buried.get(offset) == "damaged" and self._evicted(given.item):
+            return  # lent while its page was there; the lease ran out, and whoever was next found the page dropped
         if offset in self._buried and (given.how != "lend" or (by is not None and by.claim == given.claim)):
             self._violate(f"17: {given.item} was handed out to {given.who} and is among the dead letters")
 
@@ -219,7 +221,10 @@ class Judge:
         elif item in oracle.uneven:
             if by is not None and by.state != "dying":
                 self._violate(f"17: {item} was acknowledged by {by.who} and is among the dead letters")
-        elif item not in oracle.poison:
-            certain = any(item in put.items for put in oracle.puts if put.outcome == OK)
-            if certain or not oracle.evictions:
-                self._violate(f"I1: {item} is among the dead letters: {self._buried[offset]}")
+        elif item not in oracle.poison and not self._evicted(item):
+            self._violate(f"I1: {item} is among the dead letters: {self._buried[offset]}")
+
+    def _evicted(self, item: str) -> bool:
+        """Whether its bytes may be gone for good reason: a disk that failed to sync dropped pages, and no put of it returned."""
+        oracle = self._oracle
+        return bool(oracle.evictions) and not any(item in put.items for put in oracle.puts if put.outcome == OK)
