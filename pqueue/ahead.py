@@ -6,9 +6,9 @@ import logging
 from collections import deque
 from typing import Any, Final
 
-from pqueue.claims import Answer, Lot
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
+from pqueue.request import Answer, Lot
 from pqueue.runtime import Runtime
 
 log = logging.getLogger("pqueue")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from pqueue.claims import Answer, Consumer, Lot, Outcome, Request
+from pqueue.claims import Consumer
 from pqueue.errors import QueueError
+from pqueue.request import Answer, Outcome, Request
 from pqueue.runtime import Runtime
 
 log = logging.getLogger("pqueue")
@@ -230,10 +231,3 @@ class Tab:
         if late:
             log.warning("%d items were acknowledged after their lease had run out: others may get them again", late)
         return loan
-
-
-def rest_of(lot: Lot, start: int) -> Lot:
-    """A lot without its first items."""
-    return lot._replace(
-        where=lot.where._replace(start=lot.where.start + start), items=lot.items[start:], times=lot.times[start:]
-    )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from pqueue.claims import Answer
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
+from pqueue.request import Answer
 from pqueue.runtime import Runtime
 
 

@@ -14,7 +14,7 @@ from pqueue import lives, plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.ahead import NOTHING, Ahead
 from pqueue.bounds import Bound
-from pqueue.claims import Answer, Consumer
+from pqueue.claims import Consumer
 from pqueue.dead import Dead
 from pqueue.errors import Empty, QueueError, SerializationError, ShutDown, StoreError
 from pqueue.leases import Leases
@@ -26,6 +26,7 @@ from pqueue.parts import Parts
 from pqueue.peek import Glance
 from pqueue.receive import Receiver
 from pqueue.reopening import Origin, reopen
+from pqueue.request import Answer
 from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
 from pqueue.stats import Rates, Stats, survey

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from pqueue.claims import Answer, Lot
 from pqueue.errors import ClaimLost
 from pqueue.head import Range
-from pqueue.leases import Leases, Loan, rest_of
+from pqueue.leases import Leases, Loan
 from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
+from pqueue.request import Answer, Lot
 from pqueue.retry import Retry
 from pqueue.runtime import Runtime
 
@@ -154,7 +154,7 @@ class Receiver:
                 if now >= loan.deadline:
                     continue  # slept past its lease (rule 16)
                 if len(lot.items) > count:
-                    self._ahead.appendleft((loan, rest_of(lot, count)))
+                    self._ahead.appendleft((loan, lot.behind(count)))
                 return self._made(loan, [lot], count) if len(lot.items) > 1 else [self._one(loan, lot)]
         return []
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from pqueue import head as h
-from pqueue.claims import Answer
+from pqueue.request import Answer
 from pqueue.errors import NotAQueue, StoreError
 from pqueue.head import BACK, DYING, Head, Range, Rest, Span
 from pqueue.leases import Tab

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pqueue import gc, lives
 from pqueue.abc import Serializer
-from pqueue.claims import Answer, Consumer, Outcome, Request
+from pqueue.claims import Consumer
 from pqueue.errors import (
     ClaimLost,
     CorruptSegment,
@@ -22,6 +22,7 @@ from pqueue.head import Range
 from pqueue.lending import Lending
 from pqueue.message import Message
 from pqueue.queue import Queue
+from pqueue.request import Answer, Outcome, Request
 from pqueue.testing.simulate.oracle import BUFFERED, OK, PLAIN, UNKNOWN, Oracle, Put, Take
 from pqueue.testing.simulate.runtime import SimRuntime
 from pqueue.testing.simulate.store import Place, SimStore

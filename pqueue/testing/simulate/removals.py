@@ -16,6 +16,7 @@ from typing import Any
 from pqueue import gc, listing, roster
 from pqueue import head as transitions
 from pqueue.abc import Document
+from pqueue.burying import Burier
 from pqueue.claims import Consumer
 from pqueue.errors import (
     BlobMissing,
@@ -32,6 +33,7 @@ from pqueue.names import canonical, dead_name
 from pqueue.reader import Reader, Scanner
 from pqueue.receive import Receiver
 from pqueue.roster import Roster
+from pqueue.swaps import Swaps
 from pqueue.tail import Entry, Tail
 from pqueue.testing.simulate.scenarios import SCENARIOS
 from pqueue.testing.simulate.store import SimStore
@@ -327,13 +329,13 @@ def _tail_first() -> list[tuple[Any, str, Any]]:
     "a consumer dies when its last item is not yet acknowledged",
 )
 def _deletes_first() -> list[tuple[Any, str, Any]]:
-    original = Consumer._swap
+    original = Swaps.swap
 
-    def swap(self: Any, old: Any, version: Any, new: Any, outcomes: Any, requests: Any) -> bool:
+    def swap(self: Any, old: Any, version: Any, new: Any, *carried: Any) -> bool:
         self._sweeper.after(old, new, aside=False)
-        return original(self, old, version, new, outcomes, requests)
+        return original(self, old, version, new, *carried)
 
-    return [(Consumer, "_swap", swap)]
+    return [(Swaps, "swap", swap)]
 
 
 @_removal("12", "a segment that is missing is taken for lost", "a consumer meets a segment that others have consumed")
@@ -352,21 +354,21 @@ def _taken_for_lost() -> list[tuple[Any, str, Any]]:
 @_removal("14", "nobody looks whether a swap was applied", "the answer to an acknowledgement is lost")
 def _never_looks() -> list[tuple[Any, str, Any]]:
     def ours(self: Any) -> bool:
-        self._load()
+        self.load()
         self._open = None
         return False
 
-    return [(Consumer, "_ours", ours)]
+    return [(Swaps, "_ours", ours)]
 
 
 @_removal("14", "an absent claim is taken for an applied swap", "an acknowledgement is lost and so is its claim")
 def _absent_is_ok() -> list[tuple[Any, str, Any]]:
     def ours(self: Any) -> bool:
-        self._load()
+        self.load()
         self._open = None
         return True
 
-    return [(Consumer, "_ours", ours)]
+    return [(Swaps, "_ours", ours)]
 
 
 @_removal(
@@ -408,10 +410,10 @@ def _no_mark() -> list[tuple[Any, str, Any]]:
     def set_aside(self: Any, head: Any, version: Any, grave: Any, *_: Any) -> Any:
         letter = {"count": 1, "offset": grave.where.start, "reason": grave.reason}
         self._store.write(dead_name(grave.where.start), canonical(letter))
-        new = transitions.taken(transitions.rebooted(head, self._time(), self._runtime.wall_ms()), grave.where)
-        return grave.error if self._swap(head, version, self._step(new), [], []) else None
+        new = transitions.taken(transitions.rebooted(head, self._swaps.time(), self._runtime.wall_ms()), grave.where)
+        return grave.error if self._swaps.swap(head, version, self._picker.stepped(new)) else None
 
-    return [(Consumer, "_set_aside", set_aside)]
+    return [(Burier, "set_aside", set_aside)]
 
 
 # -- the folder -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,77 @@
+"""What swaps did for callers that never heard of it: their answers were lost, or they were interrupted (rule 14)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from pqueue.request import Answer, Lot, Outcome, Request
+
+_MOST = 10_000
+"""Answers remembered; as many as the head has ranges."""
+
+
+class Owing:
+    """Of one queue object; used by whoever leads its swaps."""
+
+    def __init__(self) -> None:
+        self.taken: deque[Outcome] = deque()
+        """Items acknowledged and not handed out: the next that takes gets them."""
+        self.again: list[Answer] = []
+        """Answers of attempts that were given up: the next swap carries them."""
+        self._lent: dict[str, Outcome] = {}
+        self._told: dict[Answer, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.taken or self.again or self._lent or self._told)
+
+    @property
+    def items(self) -> int:
+        """Items acknowledged and not handed out."""
+        return sum(len(lot.items) for outcome in tuple(self.taken) for lot in outcome.lots)
+
+    def owe(self, request: Request, outcome: Outcome) -> None:
+        """Carried, and the caller never heard: its next call hands out what was taken or lent, tells what was settled."""
+        if len(self._told) > _MOST:
+            self._told.clear()
+        # What was settled stays so: a later swap for the same request finds nothing left to settle.
+        self._told.update(
+            (answer, count) for answer, count in zip(request.answers, outcome.settled, strict=False) if count
+        )
+        if outcome.lots and request.take:
+            self.taken.append(outcome)
+        elif outcome.lots:
+            self._lent[request.claim] = outcome
+
+    def owe_all(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+        """Each request's; there may be fewer outcomes."""
+        for request, outcome in zip(requests, outcomes, strict=False):
+            self.owe(request, outcome)
+
+    def recalled(self, request: Request, outcome: Outcome) -> Outcome:
+        """The outcome, with what an earlier swap did unheard for the same request."""
+        if request.lend and request.claim in self._lent:
+            earlier = self._lent.pop(request.claim)
+            outcome.lots[:0] = earlier.lots
+            outcome.deadline = min(earlier.deadline, outcome.deadline or earlier.deadline)
+        if self._told:
+            for index, answer in enumerate(request.answers[: len(outcome.settled)]):
+                outcome.settled[index] = self._told.pop(answer, 0) or outcome.settled[index]
+        return outcome
+
+    def paid(self, request: Request) -> Outcome | None:
+        """What is owed to whoever takes, instead of taking more; None where that is nothing."""
+        wanted = request.take
+        if not wanted or not self.taken or request.answers:
+            return None
+        outcome = self.taken.popleft()
+        lots: list[Lot] = []
+        while outcome.lots and wanted:
+            lot = outcome.lots.pop(0)
+            lots.append(Lot(lot.where, lot.items[:wanted]))
+            if len(lot.items) > wanted:
+                outcome.lots.insert(0, lot.behind(wanted))
+            wanted -= len(lots[-1].items)
+        if outcome.lots:
+            self.taken.appendleft(outcome)
+        return Outcome(lots=lots)

@@ -1,0 +1,192 @@
+"""What can be handed out next: read, decoded, and claimed or taken in a planned head (rules 15, 18)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from pqueue import head as transitions
+from pqueue.abc import Serializer
+from pqueue.errors import BlobMissing, CorruptSegment, QueueError, SerializationError
+from pqueue.head import Head, Range, Span
+from pqueue.parts import Parts
+from pqueue.reader import AHEAD, Chunk, Damage, Missing, Reader
+from pqueue.request import Lot, Outcome, Request
+from pqueue.tail import OPEN
+
+MAX_RANGES = 10_000
+"""Above so many ranges new claims wait until acknowledgements close gaps: the head stays bounded."""
+
+
+class Grave(NamedTuple):
+    """Items to be set aside, as found while planning."""
+
+    where: Range
+    reason: str
+    error: QueueError | None
+    """What whoever would have got them is told; None: their attempts are used up, and that is only logged."""
+    raw: bytes
+    damaged: bool
+
+
+class Picker:
+    """Of one client, one call at a time."""
+
+    def __init__(self, parts: Parts, serializer: Serializer, reader: Reader, behind: Reader) -> None:
+        """`reader` reads on from `next`; `behind` what was given back."""
+        self._view = parts.view
+        self._serializer = serializer
+        self._limit = parts.meta.max_attempts
+        self._owners = parts.store.owners
+        self._step_ms = parts.store.clock_step_ms
+        self._reader = reader
+        self._behind = behind
+        self._owner = ""
+        self._ordinal = -1
+        self._from = 0
+        self._items: Sequence[Any] = ()
+
+    def own(self) -> str:
+        """This client's name as an owner; empty where the store knows none."""
+        if not self._owner and self._owners is not None:
+            self._owner = self._owners.own()
+        return self._owner
+
+    # -- straight on --------------------------------------------------------------------------------------------------
+
+    def ahead(self, ordinal: int, offset: int, count: int) -> Sequence[Any]:
+        """So many items from `next` on, decoded ahead; fewer, or none, where anything else is to be heeded."""
+        at = offset - self._from
+        if ordinal != self._ordinal or not 0 <= at <= len(self._items) - count:
+            if not self._decode_ahead(ordinal, offset, count):
+                return ()
+            at = 0
+        return self._items[at : at + count]
+
+    def _decode_ahead(self, ordinal: int, offset: int, count: int) -> bool:
+        """Decode what comes at `next`, all but a closed segment's last item: taking that one moves `next` on."""
+        try:
+            chunk = self._reader.chunk(ordinal, offset, max(AHEAD, count))
+            if chunk is None or chunk.where.ordinal != ordinal or chunk.where.start != offset:
+                return False
+            entry = self._view.entry(ordinal)
+            last = entry is None or (entry.count != OPEN and chunk.where.stop == entry.end)
+            items = self._serializer.loads_many(chunk.records[:-1] if last else chunk.records)
+        except (Damage, BlobMissing, SerializationError):
+            return False  # met again, and told, on the way that can do something about it
+        self._ordinal, self._from, self._items = ordinal, offset, items
+        return bool(items)
+
+    # -- whatever there is --------------------------------------------------------------------------------------------
+
+    def pick(
+        self, head: Head, request: Request, outcome: Outcome, now_ms: int, wanted: int
+    ) -> tuple[Head, Grave | None]:
+        """Claim or take up to `wanted` items, what was given back first; stops before what can't be read."""
+        spans = list(islice(transitions.ready(head, now_ms), 64))
+        places: list[Span | None] = [*spans]
+        if len(head.rest.spans) < MAX_RANGES or request.take:
+            self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
+            places.append(None)  # what is new, which would add a range
+        left = wanted
+        for span in places:
+            attempts = 0 if span is None else span.attempts
+            if self._limit is not None:
+                if request.ride and attempts >= self._limit - 1:
+                    return self.stepped(head), None
+                if span is not None and attempts >= self._limit:
+                    return self.stepped(head), Grave(Range(*span[:3]), "attempts", None, b"", damaged=False)
+            if request.lend:
+                # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
+                most = transitions.allowance(wanted, attempts, self._limit)
+                left = min(left, most - sum(len(lot.items) for lot in outcome.lots))
+            head, left, grave = self._from_place(head, span, request, outcome, now_ms, left)
+            if grave is not None:
+                return head, None if request.ride else grave
+        return self.stepped(head), None
+
+    def _from_place(
+        self, head: Head, span: Span | None, request: Request, outcome: Outcome, now_ms: int, left: int
+    ) -> tuple[Head, int, Grave | None]:
+        """Up to `left` items of what was given back, or (None) from `next` on; how many are still wanted."""
+        ordinal, offset = (head.ordinal, head.offset) if span is None else (span.ordinal, span.start)
+        while left > 0 and (span is None or offset < span.stop):
+            chunk, grave = self._read(span, ordinal, offset, left)
+            if grave is not None:
+                return head, left, grave
+            if chunk is None:
+                break
+            items, bad = self._decoded(chunk.where, chunk.records)
+            if items:
+                where = chunk.where._replace(stop=chunk.where.start + len(items))
+                attempts = 1 if span is None else span.attempts + 1
+                outcome.lots.append(Lot(where, items, attempts, chunk.times[: len(items)]))
+                head = self._granted(head, where, request, now_ms)
+                left -= len(items)
+                ordinal, offset = where.ordinal, where.stop
+            if bad is not None:
+                return self.stepped(head), left, bad
+        return head, left, None
+
+    def _granted(self, head: Head, where: Range, request: Request, now_ms: int) -> Head:
+        if not request.lend:
+            return transitions.taken(head, where)
+        until = transitions.rounded(now_ms + self._step_ms, request.lease_ms)
+        return transitions.claimed(head, where, request.claim, self.own(), until)
+
+    def _read(self, span: Span | None, ordinal: int, offset: int, left: int) -> tuple[Chunk | None, Grave | None]:
+        """Records, or what is to be buried instead; neither: there is nothing there now.
+
+        Raises:
+            Missing, BlobMissing: the segment is not there.
+        """
+        if span is None:
+            try:
+                return self._reader.chunk(ordinal, offset, left), None
+            except Damage as damage:
+                return None, _damaged(damage, damage.where)
+        try:
+            chunk = self._behind.chunk(ordinal, offset, min(left, span.stop - offset))
+        except Missing as missing:
+            if missing.where is not None:
+                missing.where = missing.where._replace(stop=min(missing.where.stop, span.stop))
+            raise
+        except Damage as damage:
+            return None, _damaged(damage, damage.where._replace(stop=min(damage.where.stop, span.stop)))
+        if chunk is not None and chunk.where.ordinal != span.ordinal:
+            gone = CorruptSegment(f"the items at offsets {offset} to {span.stop - 1} were lost in a power cut")
+            return None, Grave(Range(span.ordinal, offset, span.stop), "lost", gone, b"", damaged=False)
+        return chunk, None
+
+    def stepped(self, head: Head) -> Head:
+        """With `next` behind a closed segment moved to the next one, which is the same place (rule 24)."""
+        entry = self._view.entry(head.ordinal) if head.ordinal < self._view.tail.next else None
+        if entry is not None and entry.count != OPEN and head.offset == entry.end:
+            return transitions.stepped(head, head.ordinal + 1, head.offset)
+        return head
+
+    def _decoded(self, where: Range, records: Sequence[bytes]) -> tuple[Sequence[Any], Grave | None]:
+        """The items, up to the first that can't be read."""
+        try:
+            if len(records) > 1:
+                return self._serializer.loads_many(records), None
+        except SerializationError:
+            pass  # found and told below, by its place
+        items = []
+        for offset, record in enumerate(records, where.start):
+            try:
+                items.append(self._serializer.loads(record))
+            except SerializationError as error:
+                told = SerializationError(
+                    f"the item at offset {offset} can't be read by {self._serializer.name!r} and was set aside as a dead "
+                    f"letter: {error}"
+                )
+                told.__cause__ = error
+                bad = Range(where.ordinal, offset, offset + 1)
+                return items, Grave(bad, "unreadable", told, record, damaged=False)
+        return items, None
+
+
+def _damaged(damage: Damage, where: Range) -> Grave:
+    return Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)

@@ -1,0 +1,95 @@
+"""What callers ask of a swap of the head, and what it did for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, NamedTuple
+
+from pqueue.errors import QueueError
+from pqueue.head import Range
+from pqueue.runtime import Runtime
+
+
+class Answer(NamedTuple):
+    """What is to become of a range that a claim holds."""
+
+    claim: str
+    where: Range
+    back: bool = False
+    """Given back, instead of acknowledged."""
+    delay_ms: int = 0
+    counted: bool = True
+    bury: str = ""
+    """The reason, if it is to become a dead letter (rule 17)."""
+    error: str = ""
+    """What to say in its dead letter, also of one that is given back after its last attempt."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What one caller wants of the next swap."""
+
+    take: int = 0
+    """Items to claim and acknowledge at once."""
+    lend: int = 0
+    """Items to claim."""
+    claim: str = ""
+    """The id of that claim, drawn once: the same however often the swap is tried (rule 14)."""
+    lease_ms: int = 0
+    answers: Sequence[Answer] = ()
+    extend: Sequence[tuple[str, int]] = ()
+    """Claims to be renewed, each for so many ms."""
+    clear: bool = False
+    """Whether to acknowledge whatever nobody has claimed."""
+    ride: bool = False
+    """Whether what is lent is only meant to save the next swap: then nothing that is trouble is touched."""
+
+
+class Lot(NamedTuple):
+    """Items of one range, handed out."""
+
+    where: Range
+    items: Sequence[Any]
+    attempts: int = 1
+    """How often they have been claimed, this time included."""
+    times: Sequence[int] = ()
+    """When each was committed, in ms since the epoch, where the queue records it."""
+
+    def behind(self, start: int) -> Lot:
+        """Without its first items."""
+        where = self.where._replace(start=self.where.start + start)
+        return self._replace(where=where, items=self.items[start:], times=self.times[start:])
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a swap did for a request."""
+
+    lots: list[Lot] = field(default_factory=list)
+    deadline: float = 0.0
+    """On the runtime's clock: nothing lent is to be handed out from then on (rule 16)."""
+    settled: list[int] = field(default_factory=list)
+    """For each answer, then each extension: how many items the claim still held; then what `clear` acknowledged."""
+    error: QueueError | None = None
+
+    @property
+    def repeats(self) -> int:
+        """Items handed out that had been handed out before."""
+        return sum(len(lot.items) for lot in self.lots if lot.attempts > 1)
+
+
+class ClaimIds:
+    """The ids of one client's claims, for any number of threads."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._random = runtime.random
+        self._begin = ""
+        self._numbers = count(1)
+
+    def draw(self) -> str:
+        """One more: chance costs more than all the rest of an id, so it is asked for once."""
+        if not self._begin:
+            self._begin = f"{self._random.getrandbits(64):016x}"
+        return f"{self._begin}-{next(self._numbers):x}"

@@ -1,0 +1,153 @@
+"""The commonest transitions, on the head as last known and nothing else: one swap, and no look at anything first.
+
+Each gives up, having done nothing, where anything else is to be heeded; `claims` then goes the whole way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pqueue import head as transitions
+from pqueue.errors import DocumentChanged, Landed, SyncFailed
+from pqueue.head import Head, Range, Span
+from pqueue.names import HEAD
+from pqueue.owing import Owing
+from pqueue.parts import Parts
+from pqueue.picking import Picker
+from pqueue.request import Lot, Outcome, Request
+from pqueue.swaps import Swaps
+
+_LOOK = 0.1
+"""Seconds for which this way may be gone until others' claims are looked at again, a dead process's say."""
+
+_FEW = 64
+"""Ranges with which this way is the shorter one."""
+
+
+class Straight:
+    """Of one client, one call at a time."""
+
+    def __init__(self, parts: Parts, swaps: Swaps, picker: Picker, owing: Owing) -> None:
+        self._store = parts.store
+        self._runtime = parts.runtime
+        self._meta = parts.meta
+        self._swaps = swaps
+        self._picker = picker
+        self._owing = owing
+        self.looked = float("-inf")
+        """When others' claims were looked at."""
+
+    def take(self, count: int) -> Sequence[Any]:
+        """The next items, where nothing is claimed."""
+        swaps = self._swaps
+        while True:
+            head = swaps.head
+            if head is None or head.rest.spans or self._owing.taken or swaps.numbered:
+                return ()
+            ordinal, offset, rest = head
+            items = self._picker.ahead(ordinal, offset, count)
+            if not items:
+                return ()
+            new = Head(ordinal, offset + len(items), rest)
+            try:
+                if self._in_place(new):
+                    return items
+            except (Landed, SyncFailed) as error:
+                self._owing.taken.append(Outcome([Lot(Range(ordinal, offset, new.offset), items)]))
+                raise _told(error) from None
+
+    def ask(self, request: Request) -> Outcome | None:
+        """Answers for what its claims hold, and lends what is next."""
+        swaps = self._swaps
+        if swaps.numbered or request.take or request.extend or request.clear or self._meta.record_times:
+            return None
+        while True:
+            planned = self._planned(request)
+            if planned is None:
+                return None
+            new, outcome = planned
+            try:
+                if self._in_place(new):
+                    return outcome
+            except (Landed, SyncFailed) as error:
+                self._owing.owe(request, outcome)
+                raise _told(error) from None
+
+    def _in_place(self, new: Head) -> bool:
+        """Swap; False where somebody else has.
+
+        Raises:
+            Landed, SyncFailed: it is in place, and what it did is owed.
+        """
+        swaps = self._swaps
+        try:
+            document = self._store.swap(HEAD, new.dump(), swaps.version, swaps.synced)
+        except DocumentChanged:
+            swaps.load()
+            return False
+        except BaseException:
+            swaps.head = None
+            raise
+        swaps.head = new
+        swaps.version = document.version
+        return True
+
+    def _planned(self, request: Request) -> tuple[Head, Outcome] | None:  # noqa: PLR0911  # checked one by one
+        swaps = self._swaps
+        head = swaps.head
+        local = self._runtime.monotonic()
+        if head is None or local - self.looked > _LOOK or self._owing:
+            return None
+        ordinal, offset, rest = head
+        if len(rest.spans) > _FEW or rest.boot != swaps.now.boot:
+            return None
+        now = swaps.now.ms + int((local - swaps.heard) * 1000)
+        outcome = Outcome()
+        spans = self._answered(rest.spans, request, outcome, now)
+        if spans is None:
+            return None
+        if request.lend:
+            if not self._may_lend(spans, now):
+                return None
+            items = self._picker.ahead(ordinal, offset, request.lend)
+            if len(items) == request.lend:
+                where = Range(ordinal, offset, offset + len(items))
+                until = transitions.rounded(now, request.lease_ms)
+                lent = Span(*where, 1, transitions.CLAIMED, until, request.claim, self._picker.own())
+                spans = (*spans, lent)
+                outcome.lots.append(Lot(where, items))
+                outcome.deadline = swaps.deadline(local, request.lease_ms)
+                offset = where.stop
+            elif not request.ride:
+                return None
+        if (spans[0].ordinal if spans else ordinal) != head.lowest[0]:
+            return None  # it frees segments, and is to be durable
+        return Head(ordinal, offset, rest.having(spans)), outcome
+
+    @staticmethod
+    def _answered(spans: tuple[Span, ...], request: Request, outcome: Outcome, now: int) -> tuple[Span, ...] | None:
+        """Without what is acknowledged; None where an answer is anything else."""
+        for answer in request.answers:
+            if answer.back or answer.bury:
+                return None
+            left = transitions.without(spans, answer.claim, answer.where, now)
+            if left is None:
+                return None
+            spans = left
+            outcome.settled.append(answer.where.stop - answer.where.start)
+        return spans
+
+    def _may_lend(self, spans: tuple[Span, ...], now: int) -> bool:
+        """Whether nothing comes before what is next."""
+        if self._meta.max_attempts == 1:
+            return False
+        for span in spans:  # noqa: SIM110  # `all` takes three times as long
+            if span.state != transitions.CLAIMED and span.until <= now:
+                return False
+        return True
+
+
+def _told(error: Landed | SyncFailed) -> BaseException:
+    """What the caller is to see: of an interrupt after the effect, the interrupt."""
+    return error.__cause__ or error if isinstance(error, Landed) else error
