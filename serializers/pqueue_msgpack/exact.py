@@ -52,6 +52,7 @@ from ormsgpack import (
     unpackb,
 )
 
+from pqueue.advice import typed
 from pqueue.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -161,7 +162,9 @@ def _refused(item: Any, why: str) -> SerializationError:
     elif kind is EllipsisType:
         advice = "the serializers marshal and pickle would"
     else:
-        advice = "the serializer pickle would, if the type can be pickled"
+        first = typed(kind)
+        advice = f"{first}; " if first else ""
+        advice += "the serializer pickle would, if the type can be pickled"
     return SerializationError(f"msgpack can't keep this {name}: {why}; {advice}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from pqueue.advice import typed
 from pqueue.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def refused(serializer: str, item: Any, why: str) -> SerializationError:
         if takers
         else "put what it is made of: msgpack, marshal and pickle keep bytes, numbers, text, lists and the like"
     )
-    return SerializationError(f"{serializer} can't keep this {name}: {why}; {advice}")
+    first = typed(kind)
+    return SerializationError(f"{serializer} can't keep this {name}: {why}; {f'{first}; ' if first else ''}{advice}")
 
 
 class Grammar:

@@ -465,3 +465,20 @@ def test_threads_share_one_typed_queue(path: Path):
     with pqueue.open(path, item=Order) as queue, ThreadPoolExecutor(4) as pool:
         list(pool.map(queue.put, items))
         assert sorted((queue.get(block=False) for _ in items), key=lambda it: it.id) == items
+
+
+@pytest.mark.parametrize("serializer", ["msgpack", "json", "marshal", "raw"])
+@pytest.mark.parametrize("item", [Order(id=1), Point(1), Color.RED], ids=lambda item: type(item).__name__)
+def test_without_a_type_what_needs_one_is_refused_with_how_to_name_it(path: Path, serializer: str, item: Any):
+    with pqueue.open(path, serializer=serializer) as queue:
+        for one in (item, [item]) if serializer != "raw" else (item,):
+            with pytest.raises(pqueue.SerializationError) as caught:
+                queue.put(one)
+            text = str(caught.value)
+            name = type(item).__name__
+            assert f"pqueue.open(where, item={name}) or item=list[{name}]" in text
+            assert text.index("item=") < text.index("pickle")
+        assert len(queue) == 0
+        with pytest.raises(pqueue.SerializationError) as caught:
+            queue.put(object())
+        assert "item=" not in str(caught.value)
