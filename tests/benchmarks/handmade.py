@@ -1,24 +1,39 @@
-"""What people write by hand instead: a queue on sqlite3, and the recipe."""
+"""What people write by hand instead: a queue on sqlite3, the recipe, and the bare system calls that bound a synced put."""
 
 from __future__ import annotations
 
 import marshal
+import os
 import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
 import ormsgpack
 
+import pqueue
+
+HEADER = bytes(16)
+"""As many bytes as a frame's header has, so that both write the same."""
+
 
 class SqliteQueue:
-    """WAL, synchronous=NORMAL, a plain integer primary key, one statement an item."""
+    """A table; one statement an item, `executemany` for many; items by ormsgpack, as ours."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+    name: ClassVar[str] = "sqlite3 by hand"
+    settings: ClassVar[str] = (
+        "journal_mode=WAL, synchronous=NORMAL (FULL where synced), a plain integer primary key, one statement an item, "
+        f"executemany by 1000; SQLite {sqlite3.sqlite_version}"
+    )
+    package: ClassVar[str] = "sqlite3"
+    pace: ClassVar[float] = 1.0
+
+    def __init__(self, path: Path, *, synced: bool = False) -> None:
+        self._db = sqlite3.connect(path / "items.db", isolation_level=None, check_same_thread=False, timeout=60)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
         self._db.execute("CREATE TABLE IF NOT EXISTS items (id INTEGER PRIMARY KEY, record BLOB NOT NULL)")
         self._lock = threading.Lock()
 
@@ -39,14 +54,19 @@ class SqliteQueue:
             rows = self._db.execute(
                 "DELETE FROM items WHERE id = (SELECT min(id) FROM items) RETURNING record"
             ).fetchall()
+        if not rows:
+            raise pqueue.Empty
         return ormsgpack.unpackb(rows[0][0])
 
     def get_many(self, count: int) -> list[Any]:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             rows = self._db.execute("SELECT id, record FROM items ORDER BY id LIMIT ?", (count,)).fetchall()
-            self._db.execute("DELETE FROM items WHERE id <= ?", (rows[-1][0],))
+            if rows:
+                self._db.execute("DELETE FROM items WHERE id <= ?", (rows[-1][0],))
             self._db.execute("COMMIT")
+        if not rows:
+            raise pqueue.Empty
         return [ormsgpack.unpackb(record) for _, record in rows]
 
     def close(self) -> None:
@@ -56,9 +76,13 @@ class SqliteQueue:
 class Recipe:
     """The original's algorithm: a list for the tail and one for the head, dumped whole to numbered files."""
 
+    name: ClassVar[str] = "the recipe"
+    settings: ClassVar[str] = "cache_size 512, marshal, no sync; a kill loses what is in its lists"
+    package: ClassVar[str] = "marshal"
+    pace: ClassVar[float] = 1.0
+
     def __init__(self, path: Path, cache_size: int = 512) -> None:
         self._path = path
-        path.mkdir(parents=True, exist_ok=True)
         self._size = cache_size
         self._lock = threading.Lock()
         self._head, self._tail = 0, 1
@@ -100,3 +124,55 @@ class Recipe:
 
     def close(self) -> None:
         pass
+
+
+class BareAppend:
+    """The least that a synced put can be: one write at a file's end, and its fdatasync. No lock, no checksum."""
+
+    name: ClassVar[str] = "write + fdatasync"
+    settings: ClassVar[str] = "the bare system calls, for the record and 16 bytes more"
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+
+    def put(self, item: Any) -> None:
+        os.write(self._fd, HEADER + ormsgpack.packb(item))
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class GroupCommit:
+    """The least that shared commits can be: one thread takes all that waits, writes and syncs it, and wakes each waiter."""
+
+    name: ClassVar[str] = "a bare leader loop"
+    settings: ClassVar[str] = "one thread writes and fdatasyncs for all that wait; a lock for each waiter"
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self._waiting: SimpleQueue[tuple[bytes, threading.Lock] | None] = SimpleQueue()
+        self._leader = threading.Thread(target=self._lead)
+        self._leader.start()
+
+    def put(self, item: Any) -> None:
+        gate = threading.Lock()
+        gate.acquire()
+        self._waiting.put((HEADER + ormsgpack.packb(item), gate))
+        gate.acquire()
+
+    def _lead(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            group = [first]
+            while not self._waiting.empty() and (more := self._waiting.get()) is not None:
+                group.append(more)
+            os.write(self._fd, b"".join([frame for frame, _ in group]))
+            os.fdatasync(self._fd)
+            for _, gate in group:
+                gate.release()
+
+    def close(self) -> None:
+        """Once nobody puts any more."""
+        self._waiting.put(None)
+        self._leader.join()
+        os.close(self._fd)

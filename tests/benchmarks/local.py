@@ -1,166 +1,96 @@
-"""Speed in a folder, beside what people write by hand: `python -m tests.benchmarks.local`."""
+"""Speed in a folder, beside what else people would take: `python -m tests.benchmarks.local`.
+
+Every row has its goal beside it. `--only synced` runs some of them, `--item dict` all with another item.
+"""
 
 from __future__ import annotations
 
-import argparse
-import shutil
+import functools
+import sys
 import tempfile
-import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pqueue
-from tests.benchmarks.handmade import Recipe, SqliteQueue
-from tests.benchmarks.harness import Row, Run, run, timed
+from tests.benchmarks import anatomy, backlog, crowd, handoff, work
+from tests.benchmarks.handmade import BareAppend, GroupCommit, Recipe, SqliteQueue
+from tests.benchmarks.harness import Beside, Row, options, run
+from tests.benchmarks.peers import DiskCache, Huey, Kind, Lite, PersistQueue, Queuelib
+from tests.benchmarks.rounds import BATCH, ITEMS, Bench, beside, ours, paced
 
-ITEMS: dict[str, Any] = {
-    "text": "x" * 100,
-    "dict": {"id": 12345, "name": "a name", "url": "https://example.org/page", "ok": True},
-}
-
-Make = Callable[[Path], Any]
+SYNCED: dict[Kind, int] = {SqliteQueue: 2000, DiskCache: 300, Huey: 2000, Lite: 2000, PersistQueue: 2000}
+"""Those that can, and the items of a round: many threads slow the second down to 70 a second."""
 
 
-def ours(**settings: Any) -> Make:
-    return lambda path: pqueue.open(path, **settings)
-
-
-def sqlite(path: Path) -> SqliteQueue:
-    return SqliteQueue(path.with_suffix(".db"))
-
-
-class Bench:
-    """Rounds on fresh queues in one folder."""
-
-    def __init__(self, folder: Path, item: Any) -> None:
-        self._folder = folder
-        self._item = item
-
-    def _fresh(self, make: Make) -> tuple[Any, Path]:
-        path = self._folder / uuid.uuid4().hex
-        return make(path), path
-
-    def put(self, make: Make, count: int) -> Run:
-        def once() -> tuple[int, float]:
-            queue, path = self._fresh(make)
-            put, item = queue.put, self._item
-
-            def work() -> None:
-                for _ in range(count):
-                    put(item)
-
-            seconds = timed(work)
-            self._gone(queue, path)
-            return count, seconds
-
-        return once
-
-    def get(self, make: Make, count: int) -> Run:
-        def once() -> tuple[int, float]:
-            queue, path = self._fresh(make)
-            self._fill(queue, count)
-            get = queue.get
-
-            def work() -> None:
-                for _ in range(count):
-                    get()
-
-            seconds = timed(work)
-            self._gone(queue, path)
-            return count, seconds
-
-        return once
-
-    def put_many(self, make: Make, count: int, batch: int) -> Run:
-        def once() -> tuple[int, float]:
-            queue, path = self._fresh(make)
-            items = [self._item] * batch
-
-            def work() -> None:
-                for _ in range(count // batch):
-                    queue.put_many(items)
-
-            seconds = timed(work)
-            self._gone(queue, path)
-            return count, seconds
-
-        return once
-
-    def get_many(self, make: Make, count: int, batch: int) -> Run:
-        def once() -> tuple[int, float]:
-            queue, path = self._fresh(make)
-            self._fill(queue, count)
-
-            def work() -> None:
-                left = count
-                while left:
-                    left -= len(queue.get_many(batch))
-
-            seconds = timed(work)
-            self._gone(queue, path)
-            return count, seconds
-
-        return once
-
-    def _fill(self, queue: Any, count: int) -> None:
-        if hasattr(queue, "put_many"):
-            for start in range(0, count, 1000):
-                queue.put_many([self._item] * min(1000, count - start))
-        else:
-            for _ in range(count):
-                queue.put(self._item)
-
-    @staticmethod
-    def _gone(queue: Any, path: Path) -> None:
-        queue.close()
-        shutil.rmtree(path, ignore_errors=True)
-        for file in path.parent.glob(f"{path.name}.db*"):
-            file.unlink()
-
-
-def rows(folder: Path, name: str, scale: float) -> list[Row]:
-    bench = Bench(folder, ITEMS[name])
-    one, many = int(30_000 * scale), int(300_000 * scale) // 1000 * 1000
+def one_by_one(bench: Bench, name: str, scale: float) -> Iterator[Row]:
+    one, many = int(30_000 * scale), int(300_000 * scale)
     written, buffered = ours(), ours(durability="buffered")
-    by_hand = "sqlite3 by hand"
-    found = [
-        Row("put, written", bench.put(written, one), bench.put(sqlite, one), by_hand, 3.0),
-        Row("get, written", bench.get(written, one), bench.get(sqlite, one), by_hand, 4.0),
-        Row(
-            "put_many of 1000, written",
-            bench.put_many(written, many, 1000),
-            bench.put_many(sqlite, many, 1000),
-            by_hand,
-            3.0,
-        ),
-        Row(
-            "get_many of 1000, written",
-            bench.get_many(written, many, 1000),
-            bench.get_many(sqlite, many, 1000),
-            by_hand,
-            8.0,
-        ),
-        Row("put, buffered", bench.put(buffered, many), bench.put(Recipe, many), "the recipe", 0.75),
-        Row("get, buffered", bench.get(buffered, many), bench.get(Recipe, many), "the recipe", 0.75),
-    ]
-    for row in found:
-        row.work = f"{row.work}, {name}"
-    return found
+    for what, round_of, goal in (("put", bench.put, 3.0), ("get", bench.get, 4.0)):
+        others = [
+            beside(kind, functools.partial(round_of, count=paced(kind, one)), goal if not place else None)
+            for place, kind in enumerate((SqliteQueue, Lite, DiskCache, PersistQueue))
+        ]
+        yield Row("one by one, written", f"{what}, {name}", round_of(written, one), others)
+    for what, round_of in (("put", bench.put), ("get", bench.get)):
+        others = [
+            beside(kind, functools.partial(round_of, count=many), 0.75 if kind is Recipe else None)
+            for kind in (Recipe, Queuelib)
+        ]
+        yield Row("one by one, buffered", f"{what}, {name}", round_of(buffered, many), others)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--scale", type=float, default=1.0, help="of the rounds' lengths")
-    parser.add_argument("--item", choices=[*ITEMS, "both"], default="text")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", default="", help="rows whose name holds this")
+def by_thousands(bench: Bench, name: str, scale: float) -> Iterator[Row]:
+    count = max(1, int(300_000 * scale) // BATCH) * BATCH
+    for what, round_of, goal in (("put_many", bench.put_many, 3.0), ("get_many", bench.get_many, 8.0)):
+        other = beside(SqliteQueue, functools.partial(round_of, count=count), goal)
+        yield Row("by 1000, written", f"{what}, {name}", round_of(ours(), count), [other])
+
+
+def synced(bench: Bench, name: str, scale: float) -> Iterator[Row]:
+    """Each put survives a power cut. The limit is what the bare system calls take in the same rounds."""
+    for threads, count, limit, goal, beyond in (
+        (1, 4_000, BareAppend, 0.9, None),
+        (16, 30_000, GroupCommit, 0.75, 4.0),
+        (64, 50_000, GroupCommit, 0.75, 8.0),
+    ):
+        most = max(1, int(count * scale))
+        others = [
+            Beside(limit.name, bench.put_by_threads(limit, most, threads), limit.settings, goal),
+            *(
+                beside(
+                    kind,
+                    functools.partial(bench.put_by_threads, count=max(1, int(few * scale)), threads=threads),
+                    beyond,
+                    synced=True,
+                )
+                for kind, few in SYNCED.items()
+            ),
+        ]
+        mine = bench.put_by_threads(ours(durability="synced"), most, threads)
+        yield Row("put, synced", f"{threads} thread{'s' * (threads > 1)}, {name}", mine, others)
+
+
+def rows(folder: Path, name: str, scale: float, deep: int) -> Iterator[Row]:
+    bench = Bench(folder, ITEMS[name])
+    yield from one_by_one(bench, name, scale)
+    yield from by_thousands(bench, name, scale)
+    yield from work.rows(bench, name, scale)
+    yield from synced(bench, name, scale)
+    yield from crowd.rows(folder, name, scale)
+    if name == "text":
+        yield from handoff.rows(folder, scale)
+    yield from backlog.rows(bench, name, scale, deep)
+    yield from anatomy.rows(bench, name, scale)
+
+
+def main() -> int:
+    parser = options(__doc__)
+    parser.add_argument("--item", choices=[*ITEMS, "both"], default="both")
+    parser.add_argument("--backlog", type=int, default=1_000_000, metavar="ITEMS")
     given = parser.parse_args()
+    names = [name for name in ITEMS if given.item in (name, "both")]
     with tempfile.TemporaryDirectory(prefix="pqueue-bench-") as folder:
-        found = [row for name in ITEMS if given.item in (name, "both") for row in rows(Path(folder), name, given.scale)]
-        run([row for row in found if given.only in row.work], given.rounds, as_json=given.json)
+        return run([row for name in names for row in rows(Path(folder), name, given.scale, given.backlog)], given)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

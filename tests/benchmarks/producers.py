@@ -1,76 +1,124 @@
-"""Producers that never pause, in a bucket behind 25 ms: `python -m tests.benchmarks.producers --producers 4`.
+"""Producers that never pause, in a bucket behind 25 ms: `python -m tests.benchmarks.producers`.
 
-Prints each one's commits, their share, the latency, and the requests sent. The goals are those of the design: each at least half
-its even share; 25 commits a second in all for this first form, 30 with 4 and 45 with 8.
+Four and eight of them, each a process, put by put and streaming with four commits in flight: the commits of all, the share of the
+least lucky one, and how long one commit takes.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import functools
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from tests.support import places
+from tests.benchmarks.bucket import Bucket
+from tests.benchmarks.harness import Figure, Row, options, run
+from tests.benchmarks.rounds import BATCH, ITEMS
 from tests.support.children import Child
 from tests.support.s3proxy import S3ProxyProcess
 from tests.support.s3server import S3Server
 
+IN_FLIGHT = 4
+Tell = Callable[[int], None]
+
+
+class Producers:
+    """So many, for so long. A child tells the microseconds of each commit that ends in time, and at last how many there were."""
+
+    def __init__(self, bucket: Bucket, count: int, seconds: float, *, streaming: bool) -> None:
+        self._bucket = bucket
+        self._count = count
+        self._seconds = seconds
+        self._work = self._stream if streaming else self._put_by_put
+
+    def _put_by_put(self, queue: Any, until: float, tell: Tell) -> int:
+        items, commits = [ITEMS["text"]] * BATCH, 0
+        while (began := time.monotonic()) < until:
+            queue.put_many(items)
+            commits += 1
+            _tell(tell, began, until)
+        return commits
+
+    def _stream(self, queue: Any, until: float, tell: Tell) -> int:
+        handed: list[float] = []
+
+        def items() -> Iterator[Any]:
+            while time.monotonic() < until:
+                for _ in range(BATCH - 1):
+                    yield ITEMS["text"]
+                handed.append(time.monotonic())
+                yield ITEMS["text"]
+
+        queue.put_stream(items(), batch=BATCH, progress=lambda count: _tell(tell, handed[count // BATCH - 1], until))
+        return len(handed)
+
+    def _child(self, open_queue: Callable[[], Any], start: float, tell: Tell) -> None:
+        from pqueue.listing import Listing
+
+        Listing.parallel = IN_FLIGHT
+        with open_queue() as queue:
+            queue.put_many([ITEMS["text"]] * BATCH)
+            time.sleep(max(0, start - time.monotonic()))
+            tell(self._work(queue, start + self._seconds, tell))
+
+    def run(self) -> dict[str, float]:
+        open_queue = self._bucket.fresh()
+        open_queue().close()
+        start = time.monotonic() + 1 + self._count / 4
+        children = [Child(functools.partial(self._child, open_queue, start)) for _ in range(self._count)]
+        time.sleep(max(0, start - time.monotonic()))
+        self._bucket.reset()
+        for child in children:
+            child.join(self._seconds + 120)
+        put = sum(child.told.pop() for child in children) * BATCH
+        dollars = self._bucket.cost(put)["dollars"]
+        with open_queue() as queue:
+            stored = len(queue)
+        if stored != put + self._count * BATCH:
+            raise AssertionError(f"{put} were put, {self._count} times {BATCH} before, and {stored} are stored")
+        commits = [len(child.told) for child in children]
+        took = sorted(us / 1e6 for child in children for us in child.told)
+        return {
+            "commits": sum(commits) / self._seconds,
+            "least share": 100 * min(commits) * self._count / max(1, sum(commits)),
+            "p50": took[len(took) // 2] if took else self._seconds,
+            "p99": took[int(0.99 * len(took))] if took else self._seconds,
+            "dollars": dollars,
+        }
+
+
+def _tell(tell: Tell, began: float, until: float) -> None:
+    if (now := time.monotonic()) <= until:
+        tell(int(1e6 * (now - began)))
+
+
+def rows(bucket: Bucket, scale: float) -> Iterator[Row]:
+    for streaming, count, goal, slowest in (
+        (False, 4, 30, 0.5),
+        (False, 8, 45, 0.5),
+        (True, 4, 120, 1.0),
+        (True, 8, 120, 1.0),
+    ):
+        yield Row(
+            "a bucket: producers that never pause, by 1000",
+            f"{count} streams, {IN_FLIGHT} in flight" if streaming else f"{count} producers put by put",
+            Producers(bucket, count, max(0.5, 10 * scale), streaming=streaming).run,
+            figures=(
+                Figure("commits", "/s", goal),
+                Figure("least share", "% of an even one", 50),
+                Figure("p50", "s", at_most=True),
+                Figure("p99", "s", slowest, at_most=True),
+                Figure("dollars", "$ for a million put", at_most=True),
+            ),
+            warm=False,
+        )
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--producers", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--batch", type=int, default=1000)
-    parser.add_argument("--goal", type=float, default=25.0, help="commits a second")
-    given = parser.parse_args()
+    given = options(__doc__).parse_args()
     with S3Server() as server, S3ProxyProcess(server.port) as proxy:
-        place = places.Place(
-            "bucket",
-            {"backend": "s3", **server.settings(prefix="producers", endpoint_url=f"http://127.0.0.1:{proxy.port}")},
-        )
-        place.open().close()
-        start = time.monotonic() + 3
-
-        def work(tell):
-            with place.open() as queue:
-                items = ["x" * 100] * given.batch
-                queue.put_many(items)
-                time.sleep(max(0, start - time.monotonic()))
-                until = start + given.seconds
-                while (began := time.monotonic()) < until:
-                    queue.put_many(items)
-                    tell(int((time.monotonic() - began) * 1_000_000))
-
-        children = [Child(work) for _ in range(given.producers)]
-        time.sleep(max(0, start - time.monotonic()))
-        proxy.counts(reset=True)
-        for child in children:
-            child.join(given.seconds + 120)
-        counts = proxy.counts()
-        with place.open() as queue:
-            stored = len(queue)
-    commits = [len(child.told) for child in children]
-    total = sum(commits)
-    assert stored == (total + given.producers) * given.batch, "what is stored is what was put"
-    took = sorted(us / 1e6 for child in children for us in child.told)
-    even = total / given.producers
-    rate = total / given.seconds
-    fair = min(commits) >= even / 2
-    print(
-        f"{given.producers} producers for {given.seconds:g} s, {given.batch} items a commit, 25 ms a write, 15 ms a read"
-    )
-    print(
-        f"commits of each: {commits}; even share {even:.1f}; least {min(commits) / even:.0%} of it (goal 50 %): {mark(fair)}"
-    )
-    print(f"commits a second: {rate:.1f} (goal {given.goal:g}): {mark(rate >= given.goal)}")
-    print(f"a commit takes {statistics.median(took):.3f} s (median), {took[int(0.99 * len(took))]:.3f} s (p99)")
-    print(f"requests a commit: { {kind: round(count / total, 2) for kind, count in sorted(counts.items())} }")
-    return 0 if fair and rate >= given.goal else 1
-
-
-def mark(reached: bool) -> str:
-    return "reached" if reached else "MISSED"
+        return run(rows(Bucket(server, proxy), given.scale), given)
 
 
 if __name__ == "__main__":
