@@ -27,6 +27,7 @@ from pqueue.peek import Glance
 from pqueue.queue import Queue
 from pqueue.settings import QueueSettings
 from pqueue.where import Where, parse
+from pqueue.words import were
 
 NOTES = "import/"
 _DONE = "-done"
@@ -135,7 +136,7 @@ class _Import:
         if not begun:
             if end and not append:
                 raise SettingsError(
-                    f"{end} items were put into this queue before: import into a new one, or say append (--append)"
+                    f"{were(end, 'item')} put into this queue before: import into a new one, or say append (--append)"
                 )
             note = {"base": end, "folder": str(self._old.path), "format": 1}
             self._store.write(NOTES + ident, canonical(note))
@@ -179,9 +180,7 @@ class _Import:
                 self._put(items[:half], at)
                 self._put(items[half:], at + half)
                 return
-            raise type(error)(
-                f"item {at} of {self._old.path}: {error} ({at} items before it are in the queue)"
-            ) from error
+            raise type(error)(f"item {at} of {self._old.path}: {error} ({were(at, 'item')} put before it)") from error
 
     def _check(self, base: int, before: int) -> None:
         """Compare what is waiting with what an earlier call must have put.

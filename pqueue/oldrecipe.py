@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pqueue.errors import NotAQueue, SerializationError, SettingsError
+from pqueue.words import counted
 
 _INDEX = "index"
 _TEMPORARY = "tempfile"
@@ -73,8 +74,8 @@ class OldFolder:
         missing = [number for number in range(self.head + 1, self.tail) if not self._file(number).is_file()]
         if missing:
             raise NotAQueue(
-                f"{self.path}: {len(missing)} files between head ({self.head}) and tail ({self.tail}) are missing, the first "
-                f"being {missing[0]}: restore them; nothing was moved"
+                f"{self.path} lacks {counted(len(missing), 'file')} between head ({self.head}) and tail ({self.tail}), the "
+                f"first being {missing[0]}: restore what is missing; nothing was moved"
             )
         for items in self.lists():
             if items:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pqueue.cli.exits import CLOSED
+from pqueue.cli.output import writing
 from pqueue.errors import SettingsError
 from pqueue.where import Layer, layers, merged
 
@@ -73,12 +74,13 @@ def tell(text: str | bytes) -> int:
     if sys.stdout is None:
         raise OSError("standard output is closed")
     try:
-        if isinstance(text, bytes):
+        with writing():
+            if isinstance(text, bytes):
+                sys.stdout.flush()
+                sys.stdout.buffer.write(text)
+            else:
+                sys.stdout.write(text)
             sys.stdout.flush()
-            sys.stdout.buffer.write(text)
-        else:
-            sys.stdout.write(text)
-        sys.stdout.flush()
     except BrokenPipeError:
         # What is buffered can't be written either, and would be complained of at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -21,6 +21,7 @@ from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect
 from pqueue.errors import SettingsError
 from pqueue.where import merged
+from pqueue.words import were
 
 
 def _version(wanted: bool) -> None:
@@ -67,7 +68,7 @@ def put(
                 putter.put_file(path)
         except Stopped as stopped:
             queue.sync()
-            sys.stderr.write(f"pqueue: {stopped}: {putter.count} {putter.word} were put\n")
+            sys.stderr.write(f"pqueue: {stopped}: {were(putter.count, putter.word)} put\n")
             return stopped.code
     return 0
 

@@ -17,6 +17,7 @@ from pqueue.errors import QueueError, SerializationError, SettingsError
 from pqueue.letters import Letter
 from pqueue.queue import Queue
 from pqueue.where import merged
+from pqueue.words import counted, were
 
 dead = typer.Typer(
     help="Items that were set aside: delivered too often, rejected, or unreadable.", rich_markup_mode=None
@@ -80,7 +81,7 @@ def requeue(where: Where, offsets: Offsets = None, given: Settings = None) -> in
     """Put them at the end of the queue again, and say how many. Killed meanwhile, it repeats one at most."""
     with _opened(where, given) as queue:
         count = queue.dead.requeue(_chosen(queue, offsets) if offsets else None)
-    return tell(f"{count} items are in the queue again\n")
+    return tell(f"{were(count, 'item')} put into the queue again\n")
 
 
 @dead.command()
@@ -89,7 +90,7 @@ def purge(where: Where, offsets: Offsets = None, yes: Yes = False, given: Settin
     with _opened(where, given) as queue:
         chosen = _chosen(queue, offsets) if offsets else None
         count = len(queue.dead) if chosen is None else len(chosen)
-        if not sure(f"Delete {count:,} dead letters of {where}?", yes=yes):
+        if not sure(f"Delete {counted(count, 'dead letter')} of {where}?", yes=yes):
             return NOTHING
         count = queue.dead.purge(chosen)
-    return tell(f"{count} dead letters were deleted\n")
+    return tell(f"{were(count, 'dead letter')} deleted\n")

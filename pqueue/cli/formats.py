@@ -40,6 +40,10 @@ def encoded(item: Any, how: Format = Format.lines) -> bytes:
         if json.loads(text) != item:
             raise ValueError("JSON would change it")  # noqa: TRY301  # one message for all that no line can hold
     except (TypeError, ValueError, RecursionError) as error:
+        if kind is bytes or kind is bytearray:
+            raise SerializationError(
+                "JSON can't hold this item, which is bytes: it stays in the queue, get it with --format raw (or lines)"
+            ) from error
         raise _refused(item, str(error)) from error
     return _utf8(text) + b"\n"
 

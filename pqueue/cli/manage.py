@@ -28,6 +28,7 @@ from pqueue.schema import schema as schema_of
 from pqueue.schema import template
 from pqueue.stats import survey
 from pqueue.where import merged
+from pqueue.words import counted, were
 
 
 class Old(StrEnum):
@@ -111,7 +112,7 @@ def rm(where: Where, yes: Yes = False, given: Settings = None) -> int:
     if not yes:
         with looked_at(settings) as (store, codecs):
             try:
-                held = f" and the {survey(store, codecs).waiting:,} items waiting in it"
+                held = f" and the {counted(survey(store, codecs).waiting, 'item')} waiting in it"
             except (QueueGone, QueueAbsent):
                 held = ""  # half made, or half removed
         if not sure(f"Remove the queue {where}{held}?", yes=yes):
@@ -130,11 +131,11 @@ def clear(where: Where, yes: Yes = False, given: Settings = None) -> int:
     settings = merged(layers_of(where, given, create=False))
     with looked_at(settings) as (store, codecs):
         stats = survey(store, codecs)
-    if not sure(f"Drop the {stats.waiting + stats.given_back:,} items waiting in {where}?", yes=yes):
+    if not sure(f"Drop the {counted(stats.waiting + stats.given_back, 'item')} waiting in {where}?", yes=yes):
         return NOTHING
     with Stop(), connect(settings) as queue:
         count = queue.clear()  # one swap, or none: nothing to be stopped in the middle of
-    return tell(f"{count} items were dropped\n")
+    return tell(f"{were(count, 'item')} dropped\n")
 
 
 imports = typer.Typer(help="Move items in from elsewhere.", rich_markup_mode=None)
@@ -178,7 +179,7 @@ def import_recipe(
                 OldFolder(old, serializer.value), merged(layers_of(where, given)), append=append, progress=tick
             )
         except Stopped as stopped:
-            sys.stderr.write(f"pqueue: {stopped}: {count} items are in; run it again to go on\n")
+            sys.stderr.write(f"pqueue: {stopped}: {counted(count, 'item')} moved in; run it again to go on\n")
             return stopped.code
-    before = f", {done.before} items were moved in before" if done.before else ""
-    return tell(f"{done.moved} items were moved in{before}\n")
+    before = f", {were(done.before, 'item')} moved in before" if done.before else ""
+    return tell(f"{were(done.moved, 'item')} moved in{before}\n")

@@ -9,15 +9,37 @@ import select
 import stat
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pqueue.cli.stop import Stop
+from pqueue.words import counted
 
 _STEP = 4096
 """A pipe that is ready takes so much without blocking (PIPE_BUF), so that a signal is seen between two steps."""
 
 _PATIENCE = 2.0
 """Seconds that a stopped command gives the reader to take the rest of a line, and what is in the pipe."""
+
+
+class Unwritable(OSError):
+    """The output can't be written, for another reason than that nobody reads it any more."""
+
+
+@contextmanager
+def writing(left: str = "") -> Iterator[None]:
+    """Raise `Unwritable` for what the operating system raises inside, but for a reader that went away.
+
+    Args:
+        left: what became of that which is not written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Unwritable(f"the output can't be written: {why}{f'; {left}' if left else ''}") from error
 
 
 class Output:
@@ -39,7 +61,7 @@ class Output:
 
         Raises:
             BrokenPipeError: nobody reads any more.
-            OSError: it can't be written, the disk being full or the like.
+            Unwritable: the disk is full, or the like.
         """
         view = memoryview(data)
         while view and not self._stop.signum:
@@ -56,7 +78,8 @@ class Output:
             view = view[self._push(view) :]
 
     def _push(self, view: memoryview) -> int:
-        count = os.write(self._fd, view[: self._step])
+        with writing("what was not written whole is not acknowledged, and stays in the queue"):
+            count = os.write(self._fd, view[: self._step])
         self.written += count
         return count
 
@@ -117,4 +140,4 @@ def size_of(count: int) -> str:
         if size < 1024 or unit == _UNITS[-1]:  # noqa: PLR2004  # what KiB means
             break
         size /= 1024
-    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+    return counted(count, "byte") if unit == "bytes" else f"{size:.1f} {unit}"

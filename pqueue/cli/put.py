@@ -18,6 +18,7 @@ from pqueue.cli.progress import Progress
 from pqueue.cli.stop import Stop
 from pqueue.errors import Full, PutUncertain, QueueError, SerializationError, TooLarge
 from pqueue.queue import Queue
+from pqueue.words import were
 
 LINES = 1000
 """Items in a commit, if nobody says otherwise."""
@@ -116,7 +117,7 @@ class Putter:
                     self._stop.check()
         except (QueueError, OSError) as error:
             name = "standard input" if path == "-" else path
-            text = f"{self.count - start} {self.word} were put before this" if self.count else "nothing was put"
+            text = f"{were(self.count - start, self.word)} put before this" if self.count else "nothing was put"
             doubt = ", and perhaps some more" if isinstance(error, PutUncertain) else ""
             cause = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise PutFailed(error, f"{name}: {cause} ({text}{doubt})") from error
@@ -124,7 +125,7 @@ class Putter:
     @property
     def word(self) -> str:
         """What `count` counts."""
-        return "lines" if self._how is Format.lines else "items"
+        return "line" if self._how is Format.lines else "item"
 
     def _whole(self, fd: int, most: int) -> Any:
         """All bytes up to the end."""

@@ -149,7 +149,7 @@ def test_with_json_lines_are_text(tmp_path):
     done = run("put", tmp_path / "jobs", input=b"good\n\xff\nnever\n")
     assert done.returncode == 4
     assert b"not UTF-8" in done.stderr
-    assert b"1 lines were put" in done.stderr
+    assert b"1 line was put before this" in done.stderr
     with pqueue.open(tmp_path / "jobs") as queue:
         assert queue.get_many(9) == ["ä", "\u2028", "good"]
 
@@ -319,8 +319,52 @@ def test_a_full_disk_leaves_what_was_not_written(tmp_path):
         done = subprocess.run(
             [*COMMAND, "get", tmp_path / "jobs"], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
         )
-    assert (done.returncode, done.stderr) == (3, b"pqueue: No space left on device\n")
+    assert done.returncode == 3
+    assert done.stderr == (
+        b"pqueue: the output can't be written: No space left on device; what was not written whole is not acknowledged, "
+        b"and stays in the queue\n"
+    )
     assert get(tmp_path / "jobs") == b"a\n"
+
+
+@pytest.mark.parametrize("words", [["peek"], ["stat"], ["stat", "--json"], ["dead", "list"]])
+def test_a_full_disk_is_told_in_one_line(tmp_path, words):
+    put(tmp_path / "jobs", b"a\n")
+    with pqueue.open(tmp_path / "jobs") as queue:
+        queue.put("dead")
+        with queue.receive():
+            pass
+        queue.receive().reject()
+    put(tmp_path / "jobs", b"b\n")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *words, tmp_path / "jobs"], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (3, b"pqueue: the output can't be written: No space left on device\n")
+
+
+def test_a_disk_that_fills_leaves_what_was_not_written_whole(tmp_path):
+    """A limit on the size of files stands for the disk, far above what the queue's own have: it cuts a line."""
+    put(tmp_path / "jobs", numbered(3000, 20))
+    begun = 100 << 20
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limit += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({begun + 20_001}, resource.RLIM_INFINITY)); "
+    limit += "from pqueue import cli; cli.main()"
+    with (tmp_path / "out").open("ab") as out:
+        out.truncate(begun)
+        done = subprocess.run(
+            [sys.executable, "-c", limit, "get", tmp_path / "jobs", "--all"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, b"can't be written: File too large" in done.stderr) == (3, True), done.stderr
+    with (tmp_path / "out").open("rb") as file:
+        file.seek(begun)
+        written = file.read()
+    assert len(written) == 20_001
+    assert numbers(written) + numbers(get(tmp_path / "jobs")) == list(range(3000))
 
 
 def test_a_slow_reader_keeps_its_claim(tmp_path, start):

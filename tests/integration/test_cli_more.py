@@ -18,7 +18,9 @@ import pytest
 import pqueue
 from pqueue import cli
 from pqueue.cli.formats import Format, encoded
+from pqueue.cli.output import size_of
 from pqueue.schema import schema, settings, template
+from pqueue.words import counted
 
 COMMAND = (sys.executable, "-m", "pqueue")
 SOON = 30.0
@@ -99,6 +101,24 @@ def test_a_raw_file_that_is_too_large_or_no_text_is_refused(jobs):
 def test_an_item_that_a_format_can_t_hold_is_refused(item, how):
     with pytest.raises(pqueue.SerializationError, match="it stays in the queue"):
         encoded(item, Format(how))
+
+
+def test_bytes_that_json_can_t_hold_are_refused_with_the_format_that_does(jobs):
+    filled(jobs, b"\xff")
+    done = run("get", jobs, "-f", "jsonl")
+    assert (done.returncode, done.stdout, b"--format raw" in done.stderr) == (4, b"", True)
+    assert told("get", jobs, "-f", "raw") == b"\xff"
+
+
+def test_one_is_one_item(jobs, tmp_path, capfdbinary):
+    assert here(capfdbinary, "put", jobs, "/dev/null") == (0, b"", b"")
+    (tmp_path / "bad").write_bytes(b"1\n?\n")
+    assert b"(1 item was put before this)" in here(capfdbinary, "put", jobs, "-f", "jsonl", tmp_path / "bad")[2]
+    assert here(capfdbinary, "clear", jobs, "--yes") == (0, b"1 item was dropped\n", b"")
+    filled(jobs, 1, 2)
+    assert here(capfdbinary, "clear", jobs, "--yes") == (0, b"2 items were dropped\n", b"")
+    assert [counted(count, "item") for count in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
+    assert [size_of(count) for count in (1, 2, 2048)] == ["1 byte", "2 bytes", "2.0 KiB"]
 
 
 @pytest.mark.parametrize("batch", [1, 3, 5000])

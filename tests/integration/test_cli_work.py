@@ -30,7 +30,7 @@ def test_a_command_runs_for_each_item_and_its_exit_code_counts(jobs, capfd):
     assert capfd.readouterr().out == "two\n"
     assert cli.run(["dead", "requeue", jobs, "1"]) == 0
     assert cli.run(["dead", "list", jobs]) == 0
-    assert capfd.readouterr().out == "1 items are in the queue again\n"
+    assert capfd.readouterr().out == "1 item was put into the queue again\n"
     with pqueue.open(jobs) as queue:
         assert queue.get() == b"two"
 
@@ -74,4 +74,4 @@ def test_purging_asks_first(jobs, capfd):
     assert cli.run(["dead", "purge", jobs]) == 2
     assert cli.run(["dead", "purge", jobs, "9", "--yes"]) == 2
     assert cli.run(["dead", "purge", jobs, "--yes"]) == 0
-    assert "1 dead letters were deleted" in capfd.readouterr().out
+    assert "1 dead letter was deleted" in capfd.readouterr().out

@@ -229,7 +229,7 @@ def test_what_is_no_folder_of_the_recipe_is_refused(tmp_path):
     with pytest.raises(pqueue.SettingsError, match="a place of its own"):
         import_recipe(old, old, serializer="marshal")
     (old / "3").unlink()
-    with pytest.raises(pqueue.NotAQueue, match="missing, the first being 3"):
+    with pytest.raises(pqueue.NotAQueue, match=r"lacks 1 file .*, the first being 3"):
         import_recipe(old, tmp_path / "new", serializer="marshal")
     (old / "3").write_bytes(b"[garbage")
     (old / "1").write_bytes(b"")
@@ -262,7 +262,7 @@ def test_an_item_that_the_queue_can_t_keep_is_told_by_its_place(tmp_path):
     old = written(tmp_path / "old", [0, 1, 2, (3,), 4], 4)
     where = {"backend": "local", "path": tmp_path / "new", "durability": "synced"}
     settings = pqueue.QueueSettings.model_validate({**where, "serializer": "json"})
-    with pytest.raises(pqueue.SerializationError, match=r"item 3 of .*3 items before it are in the queue"):
+    with pytest.raises(pqueue.SerializationError, match=r"item 3 of .*3 items were put before it"):
         import_recipe(old, settings, serializer="marshal")
     with pqueue.open(tmp_path / "new", create=False) as queue:
         assert queue.get_many(10) == [0, 1, 2]
