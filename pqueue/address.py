@@ -43,6 +43,8 @@ def nested(values: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
         if not isinstance(url, str) or not is_url(url):
             raise SettingsError("`url` must be a URL, like s3://BUCKET/PREFIX; a folder's path is `path`")
         stated = from_url(url, fields)
+        if _places(stated["store"], {**flat, **plain(store or {})}):
+            raise SettingsError("both `url` and `path` say where the queue is: leave one of them out")
         own = {**stated, **own}
         store = over(stated.pop("store"), store, "`url`")
     if flat:
@@ -50,6 +52,13 @@ def nested(values: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
     if isinstance(store, dict) and "backend" not in store and "path" in store:
         store = {"backend": FOLDER, **store}
     return own if store is None else {**own, "store": store}
+
+
+def _places(stated: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether a path is given beside a URL that says it already, or whose backend has none."""
+    return "path" in given and (
+        "path" in stated or "path" not in plugins.backend(stated["backend"]).Settings.model_fields
+    )
 
 
 def over(lower: Any, upper: Any, stated_by: str = "") -> Any:

@@ -11,8 +11,22 @@ from pydantic import ValidationError
 from pqueue import plugins
 from pqueue.errors import SettingsError
 
-_SHOWN = ("literal_error", "enum", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "byte_size")
+_SHOWN = (
+    "literal_error",
+    "enum",
+    "greater_than",
+    "greater_than_equal",
+    "less_than",
+    "less_than_equal",
+    "byte_size",
+    "byte_size_unit",
+)
 """Errors whose input may be repeated: it is no address, so no password can stand in it."""
+
+_FORMS = {
+    "retry_delay": 'seconds, like 5, or a table of any of {"first": 1, "factor": 2, "most": 60, "jitter": 0.1}',
+}
+"""How settings are written of which pydantic's message says too little."""
 
 
 def explained(error: ValidationError, fields: Collection[str], backend: str | None, origins: Mapping[str, str]) -> str:
@@ -33,17 +47,25 @@ def _line(one: Mapping[str, Any], fields: Collection[str], backend: str | None, 
     origin = origins.get(".".join(where[:2])) or origins.get(where[0]) if where else None
     told = f" (from {origin})" if origin else ""
     cause = one.get("ctx", {}).get("error")
+    form = _FORMS.get(where[0]) if where else None
     if isinstance(cause, SettingsError):
-        return f"{cause}" if where in ([], ["store"]) else f"{name}: {cause}{told}"
+        return f"{cause}" if where in ([], ["store"]) else f"{name}: {cause}{f'; write {form}' if form else ''}{told}"
     if one["type"] == "extra_forbidden":
+        if form:
+            return f"{where[0]}: nothing in it is called {where[-1]!r}; write {form}{told}"
         return unknown(name, fields, backend, _fields(backend)) + told
     if one["type"] == "missing":
         if name == "store":
             return "no store is named: give a `url`, a folder's `path` or a `backend`"
         return f"{name} is missing" + (f": the backend {backend!r} needs it" if where[0] == "store" else "")
     text = one["msg"].replace("Input should be", "must be").removeprefix("Value error, ")
+    if one["type"].startswith("byte_size"):
+        text = 'must be a whole number of bytes, like 8388608, or a size like "8MiB" or "500kB"'
+    elif form and len(where) == 1:
+        text = f"must be {form}"
     given = one["input"]
-    shown = (one["type"] in _SHOWN or one["type"].endswith("_parsing")) and isinstance(given, str | int | float)
+    harmless = form or one["type"] in _SHOWN or one["type"].endswith("_parsing")
+    shown = harmless and isinstance(given, str | int | float)
     return f"{name}: {text}{f', not {given!r}' if shown else ''}{told}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -105,10 +106,8 @@ def _delay(value: Any) -> Any:
     """A number is a constant delay, also as text."""
     value = _unquoted(value)
     if isinstance(value, str | int | float):
-        try:
+        with suppress(ValueError):  # what is no number is told by whoever reads it next
             return {"first": float(value), "factor": 1, "most": float(value), "jitter": 0}
-        except ValueError as error:
-            raise SettingsError("must be seconds, or a table of first, factor, most and jitter") from error
     return value
 
 
@@ -145,7 +144,8 @@ class QueueSettings(BaseModel):
     """Bytes after which a new segment is begun, as a number or like "64MiB". Default: 64 MiB. Fixed when the queue is
     made."""
     max_commit_bytes: _Bytes | None = None
-    """Bytes of records that one put may hold at most. Default: 64 MiB. Fixed when the queue is made."""
+    """Bytes of records that one put may hold at most, as a number or like "64MiB". Default: 64 MiB. Fixed when the
+    queue is made."""
     maxsize: Annotated[int, Field(ge=0)] | None = None
     """Items from which on a put waits; 0: never. Default: 0. Fixed when the queue is made."""
     max_attempts: Annotated[int, Field(ge=1)] | None = None
@@ -161,8 +161,9 @@ class QueueSettings(BaseModel):
     auto_extend: bool = True
     """Whether the lease of a message is renewed while its process lives and it is not answered."""
     retry_delay: Annotated[RetryDelay, BeforeValidator(_delay)] = RetryDelay.constant(0)
-    """Seconds that an item waits that was given back for an error: a number, or a table of `first`, `factor`, `most` and
-    `jitter` for a delay that grows."""
+    """Seconds that an item waits that was given back for an error: a number for a constant delay, or a table for one
+    that grows: `first` seconds (1), each time `factor` times as long (2), `most` seconds at most (300), give or take the
+    share `jitter` (0.1). Default: 0."""
     ack_linger: Annotated[float, Field(ge=0)] | None = None
     """Seconds that the acknowledgements of `get` may wait for one another; a crash repeats that much. Default: the
     store's, 0 in a folder and about 1 in a bucket."""

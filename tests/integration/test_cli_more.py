@@ -270,11 +270,22 @@ def test_init_writes_a_file_that_works_and_never_over_one(tmp_path, monkeypatch,
         queue.put(1)
     assert (tmp_path / "jobs" / "queue.json").exists()
     content = (tmp_path / "pqueue.toml").read_text()
-    lines = [line.removeprefix("# ") for line in content.splitlines() if not line.startswith(("# Q", "# P", "# E"))]
+    lines = [
+        line.removeprefix("# ") for line in content.splitlines() if not line.startswith(("# Q", "# P", "# E", "# A"))
+    ]
     tables = tomllib.loads("\n".join(lines))["queues"]
     example = tables["example"]
     assert example.keys() == {one.name for one in settings()} - {"create"} | {"path"}
     assert pqueue.QueueSettings.model_validate(example).durability == "synced"
+    bucket = pqueue.parse(tables["mails"]).store
+    assert (bucket.backend, bucket.prefix, bucket.profile, bucket.addressing_style) == (
+        "s3",
+        "queues/mails",
+        "work",
+        "path",
+    )
+    assert bucket.endpoint_url.startswith("https://")
+    assert pqueue.parse(tables["events"]).store.bucket == "bucket"
     assert content == template()
 
 

@@ -122,6 +122,20 @@ def test_another_backend_takes_nothing_of_the_one_before():
         ({"backend": "s3"}, {}, ["bucket is missing"]),
         ({"backend": "local", "url": "s3://b"}, {}, ["'local'", "'s3'"]),
         ({"url": "b"}, {}, ["s3://BUCKET"]),
+        ({"url": "s3://b", "path": "x"}, {}, ["both `url` and `path`"]),
+        ({"url": "file:///x", "path": "/y"}, {}, ["both `url` and `path`"]),
+        ({"url": "file:///x", "store": {"path": "/y"}}, {}, ["both `url` and `path`"]),
+        ({"path": "/x", "store": {"url": "s3://b"}}, {}, ["'url'"]),
+        ("memory://x", {"segment_bytes": "lots"}, ["segment_bytes: ", "8388608", '"8MiB"', "not 'lots'"]),
+        ("memory://x", {"segment_bytes": "8 XB"}, ['"8MiB"', "not '8 XB'"]),
+        ("memory://x", {"max_commit_bytes": -1}, ["max_commit_bytes: ", '"8MiB"', "not -1"]),
+        ("memory://x", {"segment_bytes": 1.5}, ["a whole number of bytes", "not 1.5"]),
+        ("memory://x", {"segment_bytes": 0}, ["greater than 0, not 0"]),
+        ("memory://x?retry_delay=5s", {}, ["retry_delay: must be seconds, like 5,", '{"first": 1', "not '5s'"]),
+        ("memory://x", {"retry_delay": {"base": 1}}, ["'base'", '{"first": 1, "factor": 2, "most": 60, "jitter"']),
+        ("memory://x", {"retry_delay": {"first": -1}}, ["retry_delay.first: must be greater than or equal to 0"]),
+        ("memory://x", {"retry_delay": '{"first": 1'}, ["starts like JSON and is none", '{"first": 1, "factor"']),
+        ("memory://x", {"retry_delay": [1]}, ["retry_delay: must be seconds, like 5,"]),
         ({"store": "s3"}, {}, ["`store` must be a table"]),
         (3, {}, ["'int'"]),
     ],
@@ -267,6 +281,28 @@ def test_variables_go_over_the_file_key_by_key(tmp_path, monkeypatch):
     assert told["lease"].endswith("pqueue.toml")
     assert "PQUEUE_QUEUES__MY_JOBS__" in told["durability"]
     assert told["store.region"] == "the call"
+
+
+@pytest.mark.parametrize("text", ["retry_delay = 5", 'retry_delay = "5"'])
+def test_a_number_is_a_constant_delay(tmp_path, monkeypatch, text):
+    configure(tmp_path / "pqueue.toml", f'[queues.jobs]\npath = "x"\n{text}\n')
+    monkeypatch.setenv("PQUEUE_QUEUES__MAILS", "memory://m?retry_delay=5")
+    assert pqueue.parse("jobs").retry_delay == pqueue.parse("mails").retry_delay == pqueue.RetryDelay.constant(5)
+
+
+@pytest.mark.parametrize("file", [True, False])
+def test_a_table_is_a_delay_that_grows(tmp_path, monkeypatch, file):
+    if file:
+        text = '[queues.jobs]\npath = "x"\nretry_delay = { first = 1, most = 60 }\n[queues.mails]\npath = "y"\n'
+        configure(tmp_path / "pqueue.toml", f"{text}[queues.mails.retry_delay]\nfirst = 1\nmost = 60\n")
+    else:
+        monkeypatch.setenv("PQUEUE_QUEUES__JOBS__PATH", "x")
+        monkeypatch.setenv("PQUEUE_QUEUES__JOBS__RETRY_DELAY", '{"first": 1, "most": 60}')
+        monkeypatch.setenv("PQUEUE_QUEUES__MAILS__PATH", "y")
+        monkeypatch.setenv("PQUEUE_QUEUES__MAILS__RETRY_DELAY__FIRST", "1")
+        monkeypatch.setenv("PQUEUE_QUEUES__MAILS__RETRY_DELAY__MOST", "60")
+    delays = [pqueue.parse(name).retry_delay for name in ("jobs", "mails")]
+    assert delays == [pqueue.RetryDelay(first=1, factor=2, most=60, jitter=0.1)] * 2
 
 
 def test_variables_alone_make_a_queue(monkeypatch):
