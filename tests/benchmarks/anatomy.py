@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -54,6 +55,9 @@ def rows(bench: Bench, name: str, scale: float) -> Iterator[Row]:
         title = f"latency of a {what}, {name}"
         yield Row(GROUP, title, round_of(ours()), [beside(SqliteQueue, round_of)], LATENCY)
 
+    traced = probe.strace()
+    if not traced:
+        print("No rows under strace, which is not at hand: `calls` are those of read and write.", file=sys.stderr)
     for what in ("put", "get"):
 
         def costs(whose: str, what: str = what) -> dict[str, float]:
@@ -65,7 +69,7 @@ def rows(bench: Bench, name: str, scale: float) -> Iterator[Row]:
         other = Beside(SqliteQueue.name, functools.partial(costs, "sqlite3"))
         title = f"cost of a {what} (calls: of read and write), {name}"
         yield Row(GROUP, title, functools.partial(costs, "ours"), [other], COST, warm=False)
-        if probe.strace():
+        if traced:
             other = Beside(SqliteQueue.name, functools.partial(calls, "sqlite3"))
             title = f"a {what} under strace, {name}"
             yield Row(GROUP, title, functools.partial(calls, "ours"), [other], CALLS, rounds=1, warm=False)

@@ -63,6 +63,26 @@ def get_thousand(queue: Any) -> list[Any]:
     return list(queue.get_many(1000))
 
 
+class Start:
+    """Processes that begin together, once all are ready."""
+
+    def __init__(self, folder: str) -> None:
+        self._go = Path(folder) / "go"
+
+    def wait(self, tell: Tell) -> None:
+        """In a child: its first word is that it is ready."""
+        tell(0)
+        while not self._go.exists():
+            time.sleep(0.001)
+
+    def go(self, children: Sequence[Child]) -> None:
+        """In the parent."""
+        for child in children:
+            while not child.told and not child.hear(0.005):
+                pass
+        self._go.touch()
+
+
 class Crowd:
     """So many of each, with what they do."""
 
@@ -83,9 +103,7 @@ class Crowd:
     def produce(self, open_queue: Open, me: int, tell: Tell) -> None:
         items = [self._make(me * MOST + number) for number in range(self._each)]
         queue = open_queue()
-        tell(0)
-        while not self._go.exists():
-            time.sleep(0.001)
+        self._start.wait(tell)
         self._put(queue, items)
         queue.close()
 
@@ -93,7 +111,7 @@ class Crowd:
         """Get until the end's sign, which is put once for each consumer, behind everything else."""
         got: list[Any] = []
         queue = open_queue()
-        tell(0)
+        self._start.wait(tell)
         while True:
             items = self._take(queue)
             if None in items:
@@ -108,18 +126,15 @@ class Crowd:
         out.write_bytes(array("q", map(self._number, got)).tobytes())
 
     def run(self, open_queue: Open, starts: Callable[[], object] = lambda: None) -> dict[str, float]:
-        """Once; `starts` is called when all have opened the queue."""
+        """Once; `starts` is called as they begin, having opened the queue."""
         open_queue().close()
         with TemporaryDirectory(prefix="pqueue-bench-") as folder:
-            self._go = Path(folder) / "go"
+            self._start = Start(folder)
             outs = [Path(folder) / str(number) for number in range(self._processes)]
             makers = [Child(functools.partial(self.produce, open_queue, me)) for me in range(self._processes)]
             takers = [Child(functools.partial(self.consume, open_queue, out)) for out in outs]
-            for child in (*makers, *takers):
-                while not child.told and not child.hear(0.01):
-                    pass
+            self._start.go([*makers, *takers])
             starts()
-            self._go.touch()
             began = time.monotonic_ns()
             for child in makers:
                 child.join(PATIENCE)

@@ -50,7 +50,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of work. `rounds` bounds how often it is done, where once takes long; `warm`: once more, uncounted."""
+    """One kind of work. `rounds` bounds how often it is done, where once takes long; `warm`: once more, uncounted, before."""
 
     group: str
     work: str
@@ -96,7 +96,7 @@ class Result:
         self.ours = Side("ours", row.ours)
         self.beside = [Side(one.name, one.run, one.goal) for one in row.beside]
         sides = [self.ours, *self.beside]
-        if row.warm:
+        if row.warm and rounds > 1:
             for side in sides:
                 side.round()
                 side.found.clear()

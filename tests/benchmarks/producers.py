@@ -10,9 +10,11 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.benchmarks.bucket import Bucket
+from tests.benchmarks.crowd import Start, Tell
 from tests.benchmarks.harness import Figure, Row, options, run
 from tests.benchmarks.rounds import BATCH, ITEMS
 from tests.support.children import Child
@@ -20,7 +22,6 @@ from tests.support.s3proxy import S3ProxyProcess
 from tests.support.s3server import S3Server
 
 IN_FLIGHT = 4
-Tell = Callable[[int], None]
 
 
 class Producers:
@@ -53,24 +54,27 @@ class Producers:
         queue.put_stream(items(), batch=BATCH, progress=lambda count: _tell(tell, handed[count // BATCH - 1], until))
         return len(handed)
 
-    def _child(self, open_queue: Callable[[], Any], start: float, tell: Tell) -> None:
+    def _child(self, open_queue: Callable[[], Any], start: Start, tell: Tell) -> None:
         from pqueue.listing import Listing
 
         Listing.parallel = IN_FLIGHT
         with open_queue() as queue:
             queue.put_many([ITEMS["text"]] * BATCH)
-            time.sleep(max(0, start - time.monotonic()))
-            tell(self._work(queue, start + self._seconds, tell))
+            start.wait(tell)
+            tell(self._work(queue, time.monotonic() + self._seconds, tell))
 
     def run(self) -> dict[str, float]:
         open_queue = self._bucket.fresh()
         open_queue().close()
-        start = time.monotonic() + 1 + self._count / 4
-        children = [Child(functools.partial(self._child, open_queue, start)) for _ in range(self._count)]
-        time.sleep(max(0, start - time.monotonic()))
-        self._bucket.reset()
+        with TemporaryDirectory(prefix="pqueue-bench-") as folder:
+            start = Start(folder)
+            children = [Child(functools.partial(self._child, open_queue, start)) for _ in range(self._count)]
+            start.go(children)
+            self._bucket.reset()
+            for child in children:
+                child.join(self._seconds + 120)
         for child in children:
-            child.join(self._seconds + 120)
+            del child.told[0]  # that it was ready
         put = sum(child.told.pop() for child in children) * BATCH
         dollars = self._bucket.cost(put)["dollars"]
         with open_queue() as queue:
@@ -103,7 +107,7 @@ def rows(bucket: Bucket, scale: float) -> Iterator[Row]:
         yield Row(
             "a bucket: producers that never pause, by 1000",
             f"{count} streams, {IN_FLIGHT} in flight" if streaming else f"{count} producers put by put",
-            Producers(bucket, count, max(0.5, 10 * scale), streaming=streaming).run,
+            Producers(bucket, count, max(0.3, 10 * scale), streaming=streaming).run,
             figures=(
                 Figure("commits", "/s", goal),
                 Figure("least share", "% of an even one", 50),

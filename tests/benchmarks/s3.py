@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from tests.benchmarks import crowd, producers
 from tests.benchmarks.bucket import Bucket, get, receive
 from tests.benchmarks.harness import RATE, Beside, Figure, Row, options, run
-from tests.support.s3proxy import S3ProxyProcess
+from tests.support.s3proxy import Delays, S3ProxyProcess
 from tests.support.s3server import S3Server
 
 REQUESTS = [Figure(kind, "for a million", at_most=True) for kind in ("PUT", "SWAP", "LIST", "GET")]
@@ -74,8 +74,16 @@ def together(bucket: Bucket, scale: float) -> Iterator[Row]:
 
 
 def main() -> int:
-    given = options(__doc__).parse_args()
-    with S3Server() as server, S3ProxyProcess(server.port) as proxy:
+    parser = options(__doc__)
+    parser.add_argument(
+        "--write", type=float, default=25.0, metavar="MS", help="that a write takes more, 25 for the goals"
+    )
+    parser.add_argument(
+        "--read", type=float, default=15.0, metavar="MS", help="that a read takes more, 15 for the goals"
+    )
+    given = parser.parse_args()
+    delays = Delays(given.write / 1000, given.read / 1000)
+    with S3Server() as server, S3ProxyProcess(server.port, delays) as proxy:
         bucket = Bucket(server, proxy)
         made = (alone(bucket, given.scale), producers.rows(bucket, given.scale), together(bucket, given.scale))
         return run([row for rows in made for row in rows], given)
