@@ -6,6 +6,8 @@ from typing import Any, TypeVar, overload
 
 from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
+from pqueue.address import FOLDER
+from pqueue.oldrecipe import refuse
 from pqueue.queue import Queue
 from pqueue.reopening import Origin
 from pqueue.settings import QueueSettings
@@ -69,7 +71,14 @@ def connect(settings: QueueSettings, item: ItemType | None = None) -> Queue[Any]
 
 
 def connect_store(settings: QueueSettings) -> SegmentStore:
-    """The store of these settings."""
+    """The store of these settings.
+
+    Raises:
+        NotAQueue: a folder of the original recipe's is there, or a file.
+        StoreError: see `open`.
+    """
+    if settings.store.backend == FOLDER:
+        refuse(settings.store.path)  # type: ignore[attr-defined]  # which that backend's settings have
     return plugins.backend(settings.store.backend).open(settings.store, create=settings.create)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import marshal
 import os
 import pickle
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,37 @@ def is_old(folder: str | os.PathLike[str]) -> bool:
     """Whether the original recipe wrote this folder, and no queue of this project's is in it."""
     path = Path(folder)
     return _positions(path / _INDEX) is not None and not (path / "queue.json").exists()
+
+
+def refuse(folder: str | os.PathLike[str]) -> None:
+    """Keep a queue from being made beside the files of the original recipe.
+
+    Raises:
+        NotAQueue: they are there; says the command that moves them in.
+    """
+    path = Path(folder).expanduser().absolute()
+    try:
+        if not is_old(path):
+            return
+        kind = _written_by(path)
+    except OSError:  # told by whoever opens the folder next, as the error that it is
+        return
+    old, new = shlex.quote(str(path)), shlex.quote(f"{path}.new")
+    raise NotAQueue(
+        f"{path} is a folder of the original PersistentQueue recipe, and no queue: move its items into a new one with "
+        f"`pqueue import recipe --serializer {kind} {old} {new}`; it stays as it is"
+    )
+
+
+def _written_by(folder: Path) -> str:
+    """The serializer that its files look like; the first, if none of them tells."""
+    for path in folder.iterdir():
+        if path.name.isdigit() and path.is_file():
+            with path.open("rb") as file:
+                kind = _looks_like(file.read(2))
+            if kind:
+                return kind
+    return SERIALIZERS[0]
 
 
 def _positions(path: Path) -> tuple[int, int] | None:
@@ -130,6 +162,8 @@ class OldFolder:
 
 def _looks_like(data: bytes) -> str:
     """Which of the two wrote a list that starts so; "" if neither did."""
+    if not data:
+        return ""
     first = data[0]
     if first & 0x7F == ord("["):  # marshal's type code of a list, with its flag or without
         return "marshal"

@@ -7,12 +7,14 @@ import marshal
 import os
 import pickle
 import queue as standard
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -157,6 +159,35 @@ def test_a_folder_of_the_original_is_refused_and_left_alone(tmp_path, name):
     with pytest.raises(pqueue.NotAQueue, match="pqueue import recipe"):
         PersistentQueue(tmp_path / "old")
     assert sorted((tmp_path / "old").iterdir()) == before
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_no_queue_is_made_beside_the_files_of_the_original(tmp_path, name, capsys):
+    old = tmp_path / "the old one"
+    shutil.copytree(DATA / name, old)
+    before = sorted(old.iterdir())
+    told = f"pqueue import recipe --serializer {EXPECTED[name]['serializer']} '{old}' '{old}.new'"
+    for where in (old, f"{old}", f"file://{quote(str(old))}", {"store": {"backend": "local", "path": old}}):
+        for create in (True, False):
+            with pytest.raises(pqueue.NotAQueue) as caught:
+                pqueue.open(where, create=create)
+            assert told in str(caught.value)
+    for words in (["put", f"{old}", "/dev/null"], ["get", f"{old}"], ["stat", f"{old}"], ["rm", f"{old}", "--yes"]):
+        assert run(words) == 3
+        assert told in capsys.readouterr().err
+    assert sorted(old.iterdir()) == before
+    assert run(shlex.split(told)[1:]) == 0
+    with pqueue.open(f"{old}.new", create=False) as queue:
+        assert len(queue) == len(EXPECTED[name]["items"])
+
+
+def test_a_folder_with_an_index_of_something_else_takes_a_queue(tmp_path):
+    for number, text in enumerate(["", "of contents", "3 1", "1 2 3"]):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "index").write_text(text)
+        with pqueue.open(tmp_path / f"{number}") as queue:
+            queue.put(1)
+            assert queue.get() == 1
 
 
 # -- moving in --------------------------------------------------------------------------------------------------------
