@@ -133,6 +133,26 @@ class Consumer:
         self._owing.taken.clear()
         return count + self.ask(Request(clear=True)).settled[0]
 
+    def restore(self) -> list[Sequence[Any]]:
+        """Give back what was taken by calls that never returned; what it is too late for is returned, to be put again.
+
+        Raises:
+            StoreError: no answer; what is owed stays so.
+        """
+        owing = self._owing
+        while owing.taken or self._swaps.unsettled:
+            request = Request()
+            try:
+                while owing.taken:
+                    request.restore = [*request.restore, *owing.taken.popleft().lots]
+                owing.owe(request, self.ask(request))
+            except BaseException:
+                if not self._swaps.unheard(request):
+                    owing.keep(request)
+                raise
+        late, owing.late = owing.late, []
+        return late
+
     def close(self) -> None:
         """Wait for deletions under way."""
         self._sweeper.finish()
@@ -245,15 +265,7 @@ class Consumer:
         new = self._expired(head)
         outcomes = [Outcome() for _ in requests]
         for request, outcome in zip(requests, outcomes, strict=True):
-            for answer in request.answers:
-                new, count = self._answered(new, answer, now.ms)
-                outcome.settled.append(count)
-            for claim, lease in request.extend:
-                new, count = transitions.extended(
-                    new, claim, transitions.rounded(now.ms + self._parts.store.clock_step_ms, lease)
-                )
-                outcome.settled.append(count)
-                outcome.deadline = self._swaps.deadline(local, lease)
+            new = self._settled(new, request, outcome, now.ms, local)
         for request, outcome in zip(requests, outcomes, strict=True):
             if request.clear:
                 with self._counting:
@@ -272,6 +284,22 @@ class Consumer:
         if grave is not None:
             return new, outcomes, grave if not any(outcome.lots for outcome in outcomes) else None
         return new, outcomes, None
+
+    def _settled(self, new: Head, request: Request, outcome: Outcome, now_ms: int, local: float) -> Head:
+        """With what the request says of claims that are there, and of what was taken."""
+        for answer in request.answers:
+            new, count = self._answered(new, answer, now_ms)
+            outcome.settled.append(count)
+        for claim, lease in request.extend:
+            new, count = transitions.extended(
+                new, claim, transitions.rounded(now_ms + self._parts.store.clock_step_ms, lease)
+            )
+            outcome.settled.append(count)
+            outcome.deadline = self._swaps.deadline(local, lease)
+        for lot in request.restore:
+            new, count = transitions.restored(new, lot.where, lot.attempts - 1)
+            outcome.settled.append(count)
+        return new
 
     def _expired(self, head: Head) -> Head:
         """With the claims given back that have run out by now."""

@@ -379,6 +379,14 @@ def taken(head: Head, where: Range) -> Head:
     return _edit(head, where, lambda _: None, lambda span: span.state == BACK)[0]
 
 
+def restored(head: Head, where: Range, attempts: int) -> tuple[Head, int]:
+    """With a range given back that `taken` had acknowledged and nobody was handed; none where its segment is freed."""
+    if where.ordinal < head.lowest[0]:
+        return head, 0
+    back = Span(*where, attempts, BACK, 0)
+    return _with(head, (*head.rest.spans, back)), back.size
+
+
 def cleared(head: Head, ordinal: int, offset: int) -> tuple[Head, int]:
     """With all that nobody has claimed, up to the log's end at this place, acknowledged; how many items that were."""
     back = sum(span.size for span in head.rest.spans if span.state == BACK)

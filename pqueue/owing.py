@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from pqueue.request import Answer, Lot, Outcome, Request
 
@@ -19,6 +20,8 @@ class Owing:
         """Items acknowledged and not handed out: the next that takes gets them."""
         self.again: list[Answer] = []
         """Answers of attempts that were given up: the next swap carries them."""
+        self.late: list[Sequence[Any]] = []
+        """Items that could not be restored, since their segment was freed meanwhile."""
         self._lent: dict[str, Outcome] = {}
         self._told: dict[Answer, int] = {}
 
@@ -38,6 +41,10 @@ class Owing:
         self._told.update(
             (answer, count) for answer, count in zip(request.answers, outcome.settled, strict=False) if count
         )
+        if request.restore:
+            counts = outcome.settled[len(request.answers) + len(request.extend) :]
+            self.late += [lot.items for lot, count in zip(request.restore, counts, strict=False) if not count]
+            request.restore = ()  # and never again
         if outcome.lots and request.take:
             self.taken.append(outcome)
         elif outcome.lots:
@@ -47,6 +54,12 @@ class Owing:
         """Each request's; there may be fewer outcomes."""
         for request, outcome in zip(requests, outcomes, strict=False):
             self.owe(request, outcome)
+
+    def keep(self, request: Request) -> None:
+        """Not carried, and given up: what it asked for that is still owed."""
+        if request.restore:
+            self.taken.append(Outcome([*request.restore]))
+            request.restore = ()
 
     def recalled(self, request: Request, outcome: Outcome) -> Outcome:
         """The outcome, with what an earlier swap did unheard for the same request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -35,6 +36,8 @@ from pqueue.tasks import Tasks
 from pqueue.typed import ItemType
 from pqueue.view import View
 from pqueue.waiting import Waiting, check_timeout, nothing
+
+log = logging.getLogger("pqueue")
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -131,6 +134,8 @@ class Queue(Generic[T]):
         self._ended = False
         """Nothing is handed out any more, either."""
         self._closed = False
+        self._gone = False
+        """The store is closed, too."""
         self._puts_plainly = self._bound is None
         """Whether a put has nothing to heed: neither a bound nor an end."""
         self._gets_plainly = self._bound is None
@@ -627,24 +632,47 @@ class Queue(Generic[T]):
         A process that ends closes what it has open; one that ends by `os._exit`, as multiprocessing's children do, is
         to do it by itself.
 
+        What an interrupted call had taken and could not hand out is given back, too, or put again at the end where its
+        segment is freed. Interrupted itself, it is to be called again.
+
         Raises:
-            StoreFull, StoreError: what is buffered could not be put; this object stays open.
+            StoreFull, StoreError: what is buffered could not be put, or what is owed not given back; this object stays
+                open.
         """
-        if self._closed:
+        if self._gone:
             return
-        self._log.finish()
+        if not self._closed:
+            self._restore()
+            self._log.finish()
         self._closed = self._shut = self._ended = True
         self._puts_plainly = self._gets_plainly = False
-        lives.closed(self)
         self._waiting.tell()
         try:
             self._receiver.release()
             if self._ahead is not None:
                 self._ahead.close()
-        finally:
-            self._leases.close()
-            self._consumer.close()
-            self._store.close()
+        except QueueError:
+            self._let_go()
+            raise
+        self._let_go()
+
+    def _restore(self) -> None:
+        """See to it that others get what is owed to this object's callers."""
+        self._owed.extend(self._consumer.restore())
+        while self._owed:
+            self._put_late(self._owed[0])
+            self._owed.popleft()
+
+    def _put_late(self, items: Sequence[T]) -> None:
+        log.warning("an interrupted call had taken items that are put again, at the end: %d", len(items))
+        self._log.put([self._dumps(item) for item in items])
+
+    def _let_go(self) -> None:
+        self._leases.close()
+        self._consumer.close()
+        self._store.close()
+        lives.closed(self)
+        self._gone = True
 
     def __enter__(self) -> Self:
         return self

@@ -41,6 +41,8 @@ class Request:
     answers: Sequence[Answer] = ()
     extend: Sequence[tuple[str, int]] = ()
     """Claims to be renewed, each for so many ms."""
+    restore: Sequence[Lot] = ()
+    """Items taken and never handed out, to be given back."""
     clear: bool = False
     """Whether to acknowledge whatever nobody has claimed."""
     ride: bool = False
@@ -71,7 +73,8 @@ class Outcome:
     deadline: float = 0.0
     """On the runtime's clock: nothing lent is to be handed out from then on (rule 16)."""
     settled: list[int] = field(default_factory=list)
-    """For each answer, then each extension: how many items the claim still held; then what `clear` acknowledged."""
+    """For each answer, then each extension: how many items the claim still held; then for each lot to be restored how
+    many items are; then what `clear` acknowledged."""
     error: QueueError | None = None
 
     @property

@@ -194,6 +194,13 @@ class Swaps:
             self._owing.owe_all(opened.requests, opened.outcomes)
         else:
             self._owing.again += [answer for request in opened.requests for answer in request.answers]
+            for request in opened.requests:
+                self._owing.keep(request)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether it is not known what became of the last swap."""
+        return self._open is not None
 
     def unheard(self, request: Request) -> bool:
         """Whether an open attempt carries this very request."""

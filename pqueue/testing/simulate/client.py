@@ -115,9 +115,20 @@ class Client:
                         prefetch=setup.prefetch,
                         runtime=self.runtime,
                     )
+                    self._watch(self.queue)
                 except (StoreError, Interrupt):
                     self.runtime.sleep(0.05)
             return self.queue
+
+    def _watch(self, queue: Queue[str]) -> None:
+        """Have the oracle told of what is put again at close."""
+        put = queue._put_late  # noqa: SLF001
+
+        def put_late(items: Sequence[str]) -> None:
+            self.oracle.again.update(items)
+            put(items)
+
+        queue._put_late = put_late  # type: ignore[method-assign]  # noqa: SLF001
 
     def leave(self) -> None:
         """The run is over: nobody closes its queue at the process's end."""

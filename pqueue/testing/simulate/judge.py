@@ -36,6 +36,7 @@ class Judge:
         self._check_frames()
         self._check_order()
         self._check_given()
+        self._check_restored()
         self._check_told()
         self._check_kept()
         if self._oracle.calm:
@@ -75,6 +76,7 @@ class Judge:
             for item in put.items:
                 wanted[item] += put.outcome == OK
                 allowed[item] += 9 if put.twice else put.outcome != PLAIN
+        allowed.update(self._oracle.again)
         for item, count in wanted.items():
             if len(self._places.get(item, ())) < count:
                 self._violate(f"I1: the put of {item} returned, and it is not in the log")
@@ -127,6 +129,14 @@ class Judge:
         for item, count in taken.items():
             if count > 1:
                 self._violate(f"I2: {item} was taken {count} times")
+
+    def _check_restored(self) -> None:
+        """I2: what was taken and given back had not been handed out."""
+        for offset, who, before in self._oracle.restored:
+            stored = self._found.get(offset)
+            for given in self._oracle.given[:before]:
+                if stored is not None and (given.item, given.who, given.how) == (stored.item, who, "take"):
+                    self._violate(f"I2: {given.item} was handed out to {who}, which gave it back then")
 
     def _check_letter(self, given: Given, offset: int) -> None:
         by = self._oracle.acked.get(offset)

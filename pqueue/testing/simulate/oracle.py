@@ -107,6 +107,10 @@ class Oracle:
         self.stolen: list[tuple[int, str, str]] = []
         """Claims that were taken away before their time: offset, claim, by whom."""
         self.gone: set[str] = set()
+        self.restored: list[tuple[int, str, int]] = []
+        """What was taken and given back unseen: the offset, by whom, after how many hand-outs of all."""
+        self.again: Counter[str] = Counter()
+        """Items taken and never handed out that were put again when a client was closed: how often that was tried."""
         self.due = 0
         """Segments of lower ordinals ought to be deleted at the end."""
         self._tick = 0
@@ -247,7 +251,7 @@ class Oracle:
         if old is None or old.queue != new.queue:
             self.acked = {}
             return
-        self._one_place(old, new)
+        self._one_place(old, new, who)
         self._alone(old, new)
         items = new.items
         for offset, was in old.items.items():
@@ -265,15 +269,30 @@ class Oracle:
                 self.grants[offset, now.claim] = who
                 self.attempts[offset] += 1
 
-    def _one_place(self, old: Consumed, new: Consumed) -> None:
-        """Each item is one of acknowledged, claimed, given back, dying, waiting; and never leaves the first."""
+    def _one_place(self, old: Consumed, new: Consumed, who: str) -> None:
+        """Each item is one of acknowledged, claimed, given back, dying, waiting; and does not leave the first."""
         if new.twice:
             self.violate(f"I3: offsets {new.twice} are in two places at once")
         if new.next < old.next:
             self.violate(f"I3: next went back from {old.next} to {new.next}")
         for offset in new.items:
             if offset not in old.items and offset < old.next:
-                self.violate(f"I2: offset {offset} was acknowledged and comes back")
+                self._restored(offset, who)
+
+    def _restored(self, offset: int, who: str) -> None:
+        """Only who took it may give it back, and only while its segment is there; that it handed nothing out, see later."""
+        by = self.acked.pop(offset, None)
+        if by is None or by.who != who or by.state not in ("waiting", "back", "expired"):
+            self.violate(f"I2: offset {offset} was acknowledged by {by}, and {who} brings it back")
+        for entry in self.log:
+            if (
+                entry.base <= offset
+                and entry.items >= 0
+                and offset < entry.base + entry.items
+                and entry.name in self.gone
+            ):
+                self.violate(f"11: offset {offset} is given back by {who}, and its segment is deleted")
+        self.restored.append((offset, who, len(self.given)))
 
     def _alone(self, old: Consumed, new: Consumed) -> None:
         """Rule 18: no more attempts than are permitted, and the last one is claimed alone."""

@@ -218,7 +218,9 @@ class Run:
         world.land()
         alive = [client for client in self.clients if not client.dead]
         for client in alive:
-            client.thread(f"{client.name} ends", [Op("drain", 3)] * client.gets + [Op("close")])
+            # Some close with whatever they were interrupted in.
+            hasty = random.Random(f"ends {self.plan.store} {self.plan.seed} {client.name}").random() < 0.4
+            client.thread(f"{client.name} ends", [Op("drain", 3)] * (client.gets and not hasty) + [Op("close")])
         world.run(MOST)
         world.now += 3 * self.plan.setup.lease + 500
         last = self.client("Z")

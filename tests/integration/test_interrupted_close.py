@@ -1,0 +1,85 @@
+"""Ctrl-C in a `get`, and the object is closed instead of asked again: others get what it had taken, in order."""
+
+import pytest
+
+from pqueue.errors import Landed
+from pqueue.names import HEAD
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Have the next swap of the head interrupted just after it has happened."""
+
+    def arm(queue):
+        store = queue._store
+        swap = store.swap
+
+        def swapped(name, *more):
+            result = swap(name, *more)
+            if name != HEAD:
+                return result
+            monkeypatch.undo()
+            raise Landed(result) from KeyboardInterrupt()
+
+        monkeypatch.setattr(store, "swap", swapped)
+
+    return arm
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_an_interrupted_get_had_taken_is_given_back_at_close(place, cut, n):
+    with place.open() as queue:
+        queue.put_many("abcdef")
+    queue = place.open(ack_linger=0)
+    assert queue.get() == "a"
+    cut(queue)
+    with pytest.raises(KeyboardInterrupt):
+        queue.get_many(n)
+    queue.close()
+    with place.open(ack_linger=0) as other:
+        assert other.stats().given_back == n
+        message = other.receive()
+        assert (message.item, message.attempt) == ("b", 1)
+        message.ack()
+        assert list(other) == list("cdef")
+
+
+def test_others_may_have_gone_on(place, cut):
+    with place.open(ack_linger=0, segment_items=100) as other:
+        other.put_many("abcdef")
+        queue = place.open(ack_linger=0)
+        cut(queue)
+        with pytest.raises(KeyboardInterrupt):
+            queue.get()
+        assert other.get_many(2) == ["b", "c"]
+        queue.close()
+        assert list(other) == ["a", "d", "e", "f"]
+
+
+def test_where_its_segment_is_freed_it_is_put_again(place, cut, caplog):
+    with place.open(ack_linger=0, segment_items=1) as other:
+        other.put("a")
+        other.put("b")
+        other.put("c")
+        queue = place.open(ack_linger=0)
+        cut(queue)
+        with pytest.raises(KeyboardInterrupt):
+            queue.get()
+        assert other.get() == "b"
+        queue.close()
+        assert "put again, at the end: 1" in caplog.text
+        assert list(other) == ["c", "a"]
+
+
+def test_a_close_that_is_interrupted_is_called_again(place, monkeypatch):
+    queue = place.open(ack_linger=30)
+    queue.put_many("abc")
+    assert queue.get() == "a"
+    close = type(queue._ahead).close
+    monkeypatch.setattr(queue._ahead, "close", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        queue.close()
+    monkeypatch.setattr(queue._ahead, "close", lambda: close(queue._ahead))
+    queue.close()
+    with place.open(ack_linger=0) as other:
+        assert list(other) == ["b", "c"]
