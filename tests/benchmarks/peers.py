@@ -229,7 +229,7 @@ class Polled:
                 time.sleep(self.PAUSE)
 
 
-Kind = type[Any]
+Kind = Any
 """A class as those above, or one of those by hand."""
 
 EVERY: tuple[Kind, ...] = (SqliteQueue, Recipe, Queuelib, PersistQueue, AckQueue, Lite, DiskCache, Huey)
