@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pqueue.cli import commands, dead, manage, work  # noqa: F401  # they fill the app
+from pqueue.cli import commands, dead, manage, move, work  # noqa: F401  # they fill the app
 from pqueue.cli.base import app
 from pqueue.cli.exits import DATA, FAILED, INTERNAL, USAGE
 from pqueue.cli.put import PutFailed

@@ -6,17 +6,17 @@ import errno
 import os
 import select
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pqueue.cli.filler import Filler
 from pqueue.cli.formats import Format, values
 from pqueue.cli.lines import Batch, batches
 from pqueue.cli.progress import Progress
 from pqueue.cli.stop import Stop
-from pqueue.errors import Full, PutUncertain, QueueError, SerializationError, TooLarge
+from pqueue.errors import PutUncertain, QueueError, SerializationError, TooLarge
 from pqueue.queue import Queue
 from pqueue.words import were
 
@@ -24,15 +24,6 @@ LINES = 1000
 """Items in a commit, if nobody says otherwise."""
 
 _BYTES = 1 << 20
-
-_PAUSE, _PAUSE_MOST = 0.005, 2.0
-"""Seconds between two looks for room in a full queue: at first, and at most."""
-
-_PAUSE_GROWN = 0.1
-"""What the first pause grows to where a look costs nothing."""
-
-_SHARE = 20
-"""At least so many times as long as a look takes: it may be a request."""
 
 
 class PutFailed(Exception):  # carries an error
@@ -87,13 +78,16 @@ class Putter:
         self._queue = queue
         self._stop = stop
         self._how = how
-        self._batch = batch
-        self._progress = progress
+        self._filler = Filler(queue, stop, batch, progress)
         self._line = 1
         self._text = not _takes(queue, b"")
         # Of the two types that keep bytes, one says that the line had no end.
         self._open: type[bytes | bytearray] = bytearray if _takes(queue, bytearray()) else bytes
-        self.count = 0
+
+    @property
+    def count(self) -> int:
+        """How many are in."""
+        return self._filler.count
 
     def put_file(self, path: str) -> None:
         """Put the lines of one file, or its bytes as one item; `-` is standard input.
@@ -103,16 +97,17 @@ class Putter:
             Stopped: a signal came.
         """
         meta = self._queue.meta
-        most = min(self._batch, meta.maxsize or self._batch)
         size = min(_BYTES, meta.max_commit_bytes)
         start = self.count
         self._line = 1
         try:
             with _opened(path) as fd:
                 if self._how is Format.raw:
-                    self._put_items([self._whole(fd, meta.max_commit_bytes)])
+                    self._filler.put([self._whole(fd, meta.max_commit_bytes)])
                     return
-                for batch in batches(fd, self._stop, lines=most, size=size, longest=meta.max_commit_bytes):
+                for batch in batches(
+                    fd, self._stop, lines=self._filler.batch, size=size, longest=meta.max_commit_bytes
+                ):
                     self._put(batch)
                     self._stop.check()
         except (QueueError, OSError) as error:
@@ -158,7 +153,7 @@ class Putter:
             found, wrong = values(batch.lines, self._line)
             self._line += len(batch.lines)
             if found:
-                self._put_items(found)
+                self._filler.put(found)
             if wrong is not None:
                 raise wrong
             self._flush(batch)
@@ -170,7 +165,7 @@ class Putter:
         elif not batch.ended:
             items = [self._open(line) for line in batch.lines]
         if items:
-            self._put_items(items)
+            self._filler.put(items)
         if bad is not None:
             raise self._no_text("the next line", bad) from bad
         self._flush(batch)
@@ -178,34 +173,6 @@ class Putter:
     def _flush(self, batch: Batch) -> None:
         if batch.pause and self._queue.meta.durability == "buffered":
             self._queue.sync()  # what a person types is not to wait for a full segment
-
-    def _put_items(self, items: Sequence[Any]) -> None:
-        try:
-            self._put_with_room(items)
-        except TooLarge:
-            if len(items) == 1:
-                raise
-            half = len(items) // 2  # larger as records than as lines
-            self._put_items(items[:half])
-            self._put_items(items[half:])
-        else:
-            self.count += len(items)
-            if self._progress is not None:
-                self._progress(self.count)
-
-    def _put_with_room(self, items: Sequence[Any]) -> None:
-        """Put them in one commit, once there is room; a signal ends the waiting at once."""
-        pause = _PAUSE
-        while True:
-            began = time.monotonic()
-            try:
-                self._queue.put_many(items, block=False)
-            except Full:
-                self._stop.pause(min(_PAUSE_MOST, max(pause, _SHARE * (time.monotonic() - began))))
-                self._stop.check()
-                pause = min(_PAUSE_GROWN, 1.5 * pause)
-            else:
-                return
 
 
 def _decoded(lines: Sequence[bytes]) -> tuple[list[str], UnicodeDecodeError | None]:
