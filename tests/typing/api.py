@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue as standard
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, assert_type
 
@@ -49,6 +50,70 @@ def items() -> None:
         words.sync()
         words.put(1)  # type: ignore[arg-type]
         words.put_many([b"a"])  # type: ignore[list-item]
+
+
+def borrowed(queue: pqueue.Queue[str]) -> None:
+    message = queue.receive()
+    assert_type(message, pqueue.Message[str])
+    assert_type(queue.receive(block=False, lease=60), pqueue.Message[str])
+    assert_type(message.item, str)
+    assert_type(message.offset, int)
+    assert_type(message.attempt, int)
+    assert_type(message.put_at, datetime | None)
+    assert_type(message.ack(), None)
+    assert_type(message.nack(delay=1.5), None)
+    assert_type(message.nack(None), None)
+    assert_type(message.fail("why"), None)
+    assert_type(message.reject("why"), None)
+    assert_type(message.extend(60), None)
+    with queue.receive(timeout=1.5) as held:
+        assert_type(held, pqueue.Message[str])
+    with queue.receive_many(10, timeout=1.5, lease=60) as batch:
+        assert_type(batch, pqueue.Batch[str])
+        assert_type(batch.items, list[str])
+        assert_type(batch[0], pqueue.Message[str])
+        assert_type(len(batch), int)
+        assert_type(batch.ack(), None)
+        assert_type(batch.nack(5), None)
+    for one in queue.messages(timeout=1.5):
+        assert_type(one, pqueue.Message[str])
+    assert_type(pqueue.work("jobs", len, threads=4, timeout=0.5).done, int)
+    queue.receive("a")  # type: ignore[arg-type]
+
+
+def looked_at(queue: pqueue.Queue[str]) -> None:
+    assert_type(queue.peek(), list[str])
+    assert_type(queue.peek(10), list[str])
+    assert_type(queue.stats().waiting, int)
+    assert_type(queue.clear(), int)
+    assert_type(queue.qsize(), int)
+    assert_type(queue.maxsize, int)
+    assert_type(queue.full() or queue.empty(), bool)
+    assert_type(len(queue.dead), int)
+    for letter in queue.dead:
+        assert_type(letter, pqueue.Letter)
+        assert_type(letter.offset, int)
+        assert_type(letter.error, str)
+    assert_type(queue.dead.get(3), pqueue.Letter)
+    assert_type(queue.dead.list(), list[pqueue.Letter])
+    assert_type(queue.dead.requeue(), int)
+    assert_type(queue.dead.requeue([3]), int)
+    assert_type(queue.dead.purge(letter), int)
+    for item in queue:
+        assert_type(item, str)
+
+
+def as_the_standard_s(queue: pqueue.Queue[str]) -> None:
+    assert_type(queue.put_stream(letter for letter in "abc"), int)
+    assert_type(queue.put_stream(["a"], batch=10, progress=print), int)
+    assert_type(queue.put_nowait("a"), None)
+    assert_type(queue.get_nowait(), str)
+    assert_type(queue.task_done(), None)
+    assert_type(queue.join(), None)
+    assert_type(queue.shutdown(), None)
+    assert_type(queue.shutdown(immediate=True), None)
+    assert_type(queue.close(), None)
+    queue.put_stream([1])  # type: ignore[list-item]
 
 
 class Order(BaseModel):
