@@ -31,10 +31,10 @@ class Bucket:
         self._batch = [self._item] * BATCH
         self._segment = b"x" * (BATCH * 106)
 
-    def fresh(self) -> Callable[[], Any]:
-        """Opens one queue of its own, as its users would: each setting is the default."""
+    def fresh(self, **settings: Any) -> Callable[[], Any]:
+        """Opens one queue of its own, as its users would: any other setting is the default."""
         place = Place("bucket", {"backend": "s3", **self._settings, "prefix": uuid.uuid4().hex})
-        return lambda: place.open(ack_linger=None)
+        return lambda: place.open(**{"ack_linger": None, **settings})
 
     def client(self) -> Any:
         from pqueue_s3.client import make
@@ -90,9 +90,9 @@ class Bucket:
 
     # -- consuming ----------------------------------------------------------------------------------------------------
 
-    def consume(self, commits: int, take: Callable[[Any, int], int]) -> Found:
+    def consume(self, commits: int, take: Callable[[Any, int], int], **settings: Any) -> Found:
         """Items of so many segments, by whatever `take` does."""
-        open_queue = self.fresh()
+        open_queue = self.fresh(**settings)
         with open_queue() as queue:
             self._stream(queue, commits)
         with open_queue() as queue:
