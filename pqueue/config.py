@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,22 @@ def configured_names() -> Sequence[str]:
     """
     path = config_file()
     return sorted({*(_from_file(path) if path is not None else ()), *_from_variables()})
+
+
+def refuse_stranger(name: str) -> None:
+    """Keep a mistyped name from making a folder.
+
+    Raises:
+        SettingsError: queues have names, and none has this one; see `configured`, too.
+    """
+    known = configured_names()
+    if known:
+        close = difflib.get_close_matches(_key(name), known, n=1, cutoff=0.75)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        place = config_file() or "the environment"
+        raise SettingsError(
+            f"no queue is called {name!r}{hint}; known, from {place}: {', '.join(known)}; for a folder write ./{name}"
+        )
 
 
 def config_file() -> Path | None:

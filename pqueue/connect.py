@@ -30,8 +30,8 @@ def open(where: Where, /, *, item: Any = None, **settings: Any) -> Queue[Any]:  
 
     Args:
         where: a folder's path; a URL, like `s3://BUCKET/PREFIX?region=eu-central-1`, `file:///var/spool/jobs` or
-            `memory://NAME`, whose query may hold settings; the name of a queue in `pqueue.toml` or the environment; or
-            the settings themselves.
+            `memory://NAME`, whose query may hold settings; the name of a queue in `pqueue.toml` or the environment, where
+            a name that none of them has is refused unless a folder has it; or the settings themselves.
         item: what every item is: a pydantic model, a dataclass, a TypedDict, or any other type that pydantic can
             validate. It is this opener's own; what is stored are plain values. None: whatever the serializer takes.
         settings: fields of `QueueSettings` and of its store's settings, over those of `where`.

@@ -118,6 +118,7 @@ def template() -> str:
     lines = [
         "# Queues by name: pqueue.open(NAME) and `pqueue put NAME` look here, in the working directory or where",
         "# PQUEUE_CONFIG says. PQUEUE_QUEUES__NAME__KEY=VALUE in the environment is over it. `pqueue ls` lists them.",
+        "# A new folder that has no name here is then ./FOLDER.",
         "",
         "[queues.jobs]",
         'path = "jobs"  # a folder, seen from this file',

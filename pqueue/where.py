@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -34,7 +35,8 @@ def parse(where: Where, overrides: Mapping[str, Any] | None = None) -> QueueSett
 
     Args:
         where: a folder's path; a URL (a str that holds `://`); the name of a queue in `pqueue.toml` or the environment
-            (a str without a path separator; a folder, if there is none of that name); a mapping; settings.
+            (a str without a path separator); a mapping; settings. A name that is neither a queue's nor a folder's, where
+            other queues have names, is refused as mistyped; without any, it is a folder's.
         overrides: over all of that; see `QueueSettings` for the keys, those of the store among them.
 
     Raises:
@@ -66,11 +68,13 @@ def _layers_of(where: Where) -> list[Layer]:
         )
     if isinstance(where, str) and os.sep not in where and not is_url(where):
         # pydantic-settings takes 60 ms to import, and most callers name a path or a URL.
-        from pqueue.config import configured  # noqa: PLC0415
+        from pqueue.config import configured, refuse_stranger  # noqa: PLC0415
 
         found = [Layer(origin, nested(values, _FIELDS)) for origin, values in configured(where)]
         if found:
             return found
+        if where and not Path(where).expanduser().is_dir():
+            refuse_stranger(where)
     origin = "the URL" if isinstance(where, str) and is_url(where) else "the path"
     return [Layer(origin, nested(address(where), _FIELDS))]
 

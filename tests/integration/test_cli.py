@@ -439,6 +439,41 @@ def test_errors_are_one_line_and_a_code(tmp_path, capfd, arguments, code, part):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "get",
+        "get --all",
+        "peek",
+        "stat",
+        "dead list",
+        "dead show",
+        "dead requeue",
+        "gc",
+        "rm -y",
+        "clear -y",
+        "work --call os:getcwd",
+    ],
+)
+def test_what_never_makes_a_queue_leaves_a_place_as_it_was(tmp_path, capfd, words):
+    for kind in ("no folder", "no queue is there"):
+        with pytest.raises(pqueue.QueueAbsent, match=kind):
+            pqueue.open(tmp_path / "x", create=False)
+        code, text = failure(capfd, *words.split(), tmp_path / "x")
+        assert (code, kind in text) == (3, True)
+        assert list(tmp_path.rglob("*")) == ([] if kind == "no folder" else [tmp_path / "x"])
+        (tmp_path / "x").mkdir(exist_ok=True)
+
+
+def test_a_mistyped_name_makes_no_folder(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pqueue.toml").write_text('[queues.jobs]\npath = "spool"\n')
+    for command in ("put", "get", "stat"):
+        code, text = failure(capfd, command, "jobss")
+        assert (code, "did you mean 'jobs'?" in text, "./jobss" in text) == (2, True, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["pqueue.toml"]
+
+
 def test_another_program_s_place_is_refused(tmp_path, capfd):
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "queue.json").write_text("{}")

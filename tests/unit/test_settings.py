@@ -256,7 +256,37 @@ def test_a_bare_name_is_looked_up_in_the_working_directory_s_file(tmp_path):
     assert pqueue.parse("plain").store == MemorySettings(name="plain")
     assert pqueue.parse("./jobs").store == LocalSettings(path=Path("./jobs"))
     assert pqueue.parse(Path("jobs")).store == LocalSettings(path=Path("jobs"))
-    assert pqueue.parse("others").store == LocalSettings(path=Path("others"))
+    assert pqueue.parse(Path("others")).store == LocalSettings(path=Path("others"))
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("file", [True, False])
+def test_a_mistyped_name_makes_no_folder_where_others_have_names(tmp_path, monkeypatch, file, create):
+    if file:
+        configure(tmp_path / "pqueue.toml", '[queues.jobs]\npath = "a"\n[queues.my-mails]\npath = "b"\n')
+    else:
+        monkeypatch.setenv("PQUEUE_QUEUES__JOBS", "a")
+        monkeypatch.setenv("PQUEUE_QUEUES__MY_MAILS__PATH", "b")
+    before = sorted(tmp_path.iterdir())
+    text = refusal("jobss", create=create)
+    place = "pqueue.toml" if file else "the environment"
+    assert text == (
+        f"no queue is called 'jobss' (did you mean 'jobs'?); known, from {place}: jobs, my_mails; for a folder write ./jobss"
+    )
+    assert "did you mean" not in refusal("spool")
+    assert sorted(tmp_path.iterdir()) == before
+    for one in ("./jobss", Path("jobs"), "JOBS", "my_mails"):
+        pqueue.open(one).close()
+    assert {path.name for path in tmp_path.iterdir()} == {"jobss", "jobs", "a", "b"} | {path.name for path in before}
+    with pqueue.open("jobss") as queue:  # by now a folder
+        assert queue.empty()
+
+
+def test_where_no_queue_has_a_name_a_bare_one_is_a_folder(tmp_path):
+    pqueue.open("jobs").close()
+    configure(tmp_path / "pqueue.toml", "# nothing yet\n")
+    pqueue.open("mails").close()
+    assert {path.name for path in tmp_path.iterdir()} == {"jobs", "mails", "pqueue.toml"}
 
 
 def test_another_file_is_named_by_a_variable_and_its_paths_start_where_it_is(tmp_path, monkeypatch):
