@@ -181,6 +181,14 @@ class SegmentStore(ABC):
             StoreError: the outcome is unknown, unless the store declares `always_answers`.
         """
 
+    def requests(self) -> Mapping[str, int]:
+        """How many requests this object sent since it was opened, by kind (`PUT`, `LIST` …); nothing where none is billed.
+
+        Each attempt counts, also those that the store's own client repeats. A forked child begins at nothing. May be
+        asked at any time, closed or not.
+        """
+        return {}
+
     @abstractmethod
     def close(self) -> None:
         """Let go of descriptors and connections; a second call does nothing. Calls under way may fail."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pqueue.abc import Codec, Document, SegmentStore
@@ -58,6 +58,9 @@ class Stats:
     """Items put a second, by anybody, since the object was asked before; None the first time."""
     get_rate: float | None = None
     """Items acknowledged or set aside a second, likewise."""
+    requests: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Requests that the object asked has sent since it was opened, by kind, each attempt counted and those of this survey,
+    too; empty where the store bills none (see `SegmentStore.requests`)."""
 
     @property
     def done(self) -> int:
@@ -111,7 +114,7 @@ def survey(store: SegmentStore, codecs: Sequence[Codec]) -> Stats:
         counts[span.state if span.state in counts else ""] += span.size
     sizes = dict(store.list(SEGMENTS))
     stored = sum(sizes.values())
-    return Stats(
+    found = Stats(
         queue=meta.queue,
         waiting=max(0, end - head.offset),
         claimed=counts[CLAIMED],
@@ -125,6 +128,7 @@ def survey(store: SegmentStore, codecs: Sequence[Codec]) -> Stats:
         backlog=max(0, stored - _passed(view, head, end, sizes)),
         oldest=_oldest(store, view, codecs, head) if meta.record_times else None,
     )
+    return replace(found, requests=dict(store.requests()))
 
 
 def _passed(view: View, head: Head, end: int, sizes: dict[str, int]) -> int:

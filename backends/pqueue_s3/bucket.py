@@ -14,7 +14,7 @@ from pqueue_s3.client import Client
 from pqueue_s3.errors import Answer, answer, spoken, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from mypy_boto3_s3 import S3Client
 
@@ -182,6 +182,10 @@ class Bucket:
                 raise spoken(said, self._at(doing), effect=True)
         return True
 
+    def requests(self) -> Mapping[str, int]:
+        """What was sent, by kind."""
+        return self._client.sent.told()
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -194,7 +198,8 @@ class Bucket:
     ) -> T | Answer:
         """A request's result, or the answer itself where it has one of the `expected` statuses or codes."""
         try:
-            return request(self._client.get())
+            with self._client as s3:
+                return request(s3)
         except Exception as error:
             said = answer(error)
             if said is not None and (said.status in expected or said.code in expected) and said.code != "NoSuchBucket":

@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pqueue.errors import SettingsError, StoreError
+from pqueue_s3.sent import Sent
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -102,7 +103,10 @@ class Client:
         self._owned = settings.client is None
         self._lock = threading.Lock()
         self._closed = False
-        self._client: S3Client | None = make(settings) if self._owned else settings.client
+        self.sent = Sent()
+        self._client: S3Client | None = self._made() if self._owned else settings.client
+        if not self._owned:
+            self.sent.watch(settings.client)
         _clients.add(self)
 
     def get(self) -> S3Client:
@@ -114,24 +118,41 @@ class Client:
         client = self._client
         return self._renewed() if client is None else client
 
+    def __enter__(self) -> S3Client:
+        """The client; what this thread sends by it within the context is counted."""
+        client = self.get()
+        self.sent.begin()
+        return client
+
+    def __exit__(self, *_: object) -> None:
+        self.sent.end()
+
+    def _made(self) -> S3Client:
+        client = make(self._settings)
+        self.sent.watch(client)
+        return client
+
     def _renewed(self) -> S3Client:
         with self._lock:
             if self._closed:
                 raise StoreError("this store was closed")
             if self._client is None:
-                self._client = make(self._settings)
+                self._client = self._made()
             return self._client
 
     def close(self) -> None:
         """Close the connections, unless the client is somebody else's."""
         with self._lock:
             client, self._client, self._closed = self._client, None, True
-        if client is not None and self._owned:
-            client.close()
+        if client is not None:
+            self.sent.unwatch(client)
+            if self._owned:
+                client.close()
 
     def forked(self) -> None:
         """In the child: drop what was inherited; nothing is sent by that."""
         self._lock = threading.Lock()
+        self.sent.forked()
         if self._owned:
             self._client = None
 

@@ -127,6 +127,10 @@ class S3Backend(SegmentStore):
             raise DocumentChanged(f"{document} is not as last loaded ({stored.status} {stored.code}): load it and look")
         return Document(data, stored.etag, stored.now)
 
+    def requests(self) -> Mapping[str, int]:
+        """What was sent, by kind."""
+        return self._bucket.requests()
+
     def close(self) -> None:
         """Close the connections."""
         self._bucket.close()

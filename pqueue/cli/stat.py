@@ -68,6 +68,8 @@ def _table(stats: Stats, sources: Mapping[str, Source]) -> str:
         ("segments", f"{stats.segments:,}, {size_of(stats.bytes)}"),
         ("queue id", stats.queue),
     ]
+    if stats.requests:
+        rows.append(("requests sent", ", ".join(f"{count:,} {kind}" for kind, count in sorted(stats.requests.items()))))
     settings = [("SETTING", "VALUE", "FROM")]
     settings += [(key, _word(one.value), one.origin) for key, one in sources.items() if one.value is not None]
     return f"{aligned(rows)}\n{aligned(settings)}"
