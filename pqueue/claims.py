@@ -127,6 +127,12 @@ class Consumer:
             self._view.load()
             return self._reader.end()
 
+    def dying(self) -> set[int]:
+        """Offsets that somebody is about to write the dead letter of, or has, and has not said so yet."""
+        head, _ = self._swaps.look()
+        marked = (span for span in head.rest.spans if span.state == transitions.DYING)
+        return {offset for span in marked for offset in range(span.start, span.stop)}
+
     def clear(self) -> int:
         """Acknowledge whatever is neither claimed nor on its way to the dead letters; how many items that were."""
         count = self._owing.items

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from pqueue.abc import SegmentStore, Serializer
@@ -17,13 +17,22 @@ log = logging.getLogger("pqueue")
 class Dead:
     """A queue's dead letters, by offset. Not a queue: they stay until they are requeued or purged.
 
-    A client that slept through a purge while it was burying an item may show that one again.
+    A client that slept through a purge while it was burying an item may show that one again. Of two that requeue the
+    same letters at once each may put them.
     """
 
-    def __init__(self, store: SegmentStore, serializer: Serializer, put: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        store: SegmentStore,
+        serializer: Serializer,
+        put: Callable[[bytes], None],
+        dying: Callable[[], Collection[int]],
+    ) -> None:
+        """`dying` tells the offsets whose letters are being written."""
         self._store = store
         self._serializer = serializer
         self._put = put
+        self._dying = dying
 
     def __len__(self) -> int:
         """How many there are; one may stand for several items that were damaged together."""
@@ -72,13 +81,14 @@ class Dead:
         """Put items again, at the end of the queue, with a new offset and new attempts; how many.
 
         Each is put first and then taken from here: whoever dies between the two repeats that one. Those whose bytes were
-        damaged or lost stay.
+        damaged or lost stay, and so do those that somebody is writing just now, or died writing: some consumer ends
+        that within half a minute.
 
         Args:
             which: letters or their offsets; None: all there are.
 
         Raises:
-            KeyError: there is no letter of this offset.
+            KeyError: there is no letter of this offset, or not any more; those before it are done.
             PutUncertain, StoreError: see `Queue.put`; those before it are done.
         """
         count = 0
@@ -93,19 +103,26 @@ class Dead:
 
     def purge(self, which: Iterable[Letter | int] | Letter | int | None = None) -> int:
         """Delete letters; how many; see `requeue`."""
-        if which is None:
-            names = [blob.name for blob in self._store.list(DEAD)]
+        if which is None:  # also what nobody can read
+            kept = {dead_name(offset) for offset in self._dying()}
+            names = [blob.name for blob in self._store.list(DEAD) if blob.name not in kept]
         else:
             names = [dead_name(letter.offset) for letter in self._chosen(which)]
         self._store.delete(names)
         return len(names)
 
-    def _chosen(self, which: Iterable[Letter | int] | Letter | int | None) -> Iterable[Letter]:
-        if which is None:
-            return self
-        if isinstance(which, Letter | int):
-            which = (which,)
-        return [one if isinstance(one, Letter) else self.get(one) for one in which]
+    def _chosen(self, which: Iterable[Letter | int] | Letter | int | None) -> Iterator[Letter]:
+        """Each once, as it is when its turn comes, but for those that are being written."""
+        dying = self._dying()
+        for letter in self if which is None else self._named((which,) if isinstance(which, Letter | int) else which):
+            if letter.offset in dying:
+                log.warning("the dead letter of offset %d stays for now: it is being written", letter.offset)
+            else:
+                yield letter
+
+    def _named(self, which: Iterable[Letter | int]) -> Iterator[Letter]:
+        for offset in dict.fromkeys(one.offset if isinstance(one, Letter) else one for one in which):
+            yield self.get(offset)
 
     def __repr__(self) -> str:
         return "<pqueue.Dead>"

@@ -410,7 +410,7 @@ def stepped(head: Head, ordinal: int, offset: int) -> Head:
 
 def dying(head: Head, claim: str, where: Range, until: int, reason: str, error: str) -> tuple[Head, int]:
     """With what this claim holds of a range marked as on its way to the dead letters (rule 17)."""
-    text = error.encode()[:MAX_ERROR].decode(errors="ignore")
+    text = error.encode(errors="backslashreplace")[:MAX_ERROR].decode(errors="ignore")
 
     def change(span: Span) -> Span:
         return span._replace(state=DYING, until=until, owner="", reason=reason, error=text)

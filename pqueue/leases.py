@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from weakref import ref
 
 from pqueue.claims import Consumer
 from pqueue.errors import QueueError
@@ -27,7 +28,7 @@ Chore = Callable[[float], float | None]
 class Loan:
     """What one swap lent, under one claim."""
 
-    __slots__ = ("claim", "deadline", "lease_ms", "left", "lots", "renewed", "renews")
+    __slots__ = ("__weakref__", "claim", "deadline", "lease_ms", "left", "lots", "renewed", "renews")
 
     def __init__(self, claim: str, outcome: Outcome, lease_ms: int, now: float, *, renews: bool) -> None:
         self.claim = claim
@@ -56,7 +57,8 @@ class Leases:
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
         self._guard = self._runtime.lock()
-        self._loans: dict[str, Loan] = {}
+        self._loans: dict[str, ref[Loan]] = {}
+        """Whoever may still answer for a loan refers to it: of one that an interrupt lost on its way nothing is renewed."""
         self._unheard: list[str] = []
         self._chores: list[Chore] = []
         self._tick = self._runtime.event()
@@ -101,7 +103,7 @@ class Leases:
         if not outcome.lots:
             return outcome.settled, None
         loan = Loan(claim, outcome, lease_ms, self._runtime.monotonic(), renews=renews)
-        self._loans[claim] = loan
+        self._loans[claim] = ref(loan)
         if renews and lease_ms < 6000 * self._pause:
             self.within(lease_ms / 6000)
         return outcome.settled, loan
@@ -150,9 +152,7 @@ class Leases:
             self._tick.clear()
             self._pause = _IDLE  # before looking: what is begun meanwhile wakes this
             pauses = [left for chore in self._chores if (left := self._attended(chore)) is not None]
-            loans = [loan for loan in tuple(self._loans.values()) if loan.renews]
-            self._renew(loans)
-            pauses += [loan.lease_ms / 6000 for loan in loans]
+            pauses += self._renewed()
             self._pause = max(0.001, min(pauses)) if pauses else _IDLE
             self._tick.wait(self._pause if pauses else None)
 
@@ -161,7 +161,24 @@ class Leases:
             return chore(self._runtime.monotonic())
         except QueueError as error:
             log.warning("acknowledgements could not be sent, they will be again: %s", error)
-            return 0.1
+        except Exception:
+            log.exception("acknowledgements could not be sent, they will be again")
+        return 0.1
+
+    def _renewed(self) -> list[float]:
+        """Renew what is to be; for each that is to be renewed again the seconds until then. Keeps hold of none of them."""
+        loans = []
+        for claim, known in tuple(self._loans.items()):
+            loan = known()
+            if loan is None:
+                self._loans.pop(claim, None)
+            elif loan.renews:
+                loans.append(loan)
+        try:
+            self._renew(loans)
+        except Exception:
+            log.exception("claims could not be renewed, this is tried again")
+        return [loan.lease_ms / 6000 for loan in loans]
 
     def _renew(self, loans: Sequence[Loan]) -> None:
         now = self._runtime.monotonic()
@@ -212,7 +229,7 @@ class Tab:
                     return
             answers.append(answer)
 
-    def send(self, lend: int = 0, lease_ms: int = 0) -> Loan | None:
+    def send(self, lend: int = 0, lease_ms: int = 0, *, renews: bool = True) -> Loan | None:
         """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.ask`."""
         with self._swapping:
             with self._guard:
@@ -221,7 +238,7 @@ class Tab:
             if not answers and not lend:
                 return None
             try:
-                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms)
+                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews)
             except BaseException:
                 with self._guard:
                     self._answers[:0] = answers

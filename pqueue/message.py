@@ -53,14 +53,19 @@ class Message(Generic[T]):
         """When it was put, by the clock of whoever put it; None where the queue does not record it (`record_times`)."""
         return None if self._at_ms is None else datetime.fromtimestamp(self._at_ms / 1000, UTC)
 
-    def ack(self) -> None:
+    def ack(self, wait: bool = True) -> None:
         """Done: nobody gets the item again. On return that is as durable as the queue promises.
+
+        Args:
+            wait: whether to wait for that. If not, it is sent with the next claim, or within the queue object's
+                `ack_linger` (but at least 0.05 s), at `sync` and at `close`; a crash before that repeats the item, and
+                one whose lease has run out by then is only logged. Where a swap is a request this saves most of them.
 
         Raises:
             ClaimLost: too late, or answered before; nothing was removed.
             StoreError: no answer; call it again to learn what came of it.
         """
-        self._receiver.acknowledge((self,))
+        self._receiver.acknowledge((self,), wait)
 
     def nack(self, delay: float | None = 0) -> None:
         """Give it back, to be handed out again after so many seconds; None: after the queue's `retry_delay`.
@@ -128,22 +133,23 @@ class Batch(Sequence[Message[T]]):
         """What was put."""
         return [message.item for message in self._messages]
 
-    def ack(self) -> None:
-        """Acknowledge those that are not answered yet, in one step.
+    def ack(self, wait: bool = True) -> None:
+        """Acknowledge those that are not answered yet, in one step; see `Message.ack`.
 
         Raises:
             ClaimLost: some were somebody else's by now; the others are acknowledged.
             StoreError: no answer; call it again to learn what came of it.
         """
-        self._receiver.acknowledge(self._held())
+        self._receiver.acknowledge(self._held(), wait)
 
     def nack(self, delay: float | None = 0) -> None:
         """Give back those that are not answered yet; see `Message.nack`."""
         self._receiver.give_back(self._held(), delay, "")
 
     def extend(self, seconds: float) -> None:
-        """Hold them all for so many seconds from now, at least; see `Message.extend`."""
-        self._receiver.extend(self._messages[0], seconds)
+        """Hold those that are not answered yet for so many seconds from now, at least; see `Message.extend`."""
+        held = self._held()
+        self._receiver.extend(held[0] if held else self._messages[0], seconds)
 
     def _held(self) -> Sequence[Message[Any]]:
         return [message for message in self._messages if message._state < ANSWERING]  # noqa: SLF001  # its own module

@@ -69,8 +69,18 @@ class Owing:
             outcome.deadline = min(earlier.deadline, outcome.deadline or earlier.deadline)
         if self._told:
             for index, answer in enumerate(request.answers[: len(outcome.settled)]):
-                outcome.settled[index] = self._told.pop(answer, 0) or outcome.settled[index]
+                outcome.settled[index] = self._told.pop(answer, 0) or outcome.settled[index] or self._part(answer)
         return outcome
+
+    def _part(self, answer: Answer) -> int:
+        """Of an answer that went out with its neighbours: how many items that settled."""
+        where = answer.where
+        for told, count in self._told.items():
+            start, stop = max(where.start, told.where.start), min(where.stop, told.where.stop)
+            whole = count == told.where.stop - told.where.start
+            if start < stop and whole and told._replace(where=where) == answer:
+                return stop - start
+        return 0
 
     def paid(self, request: Request) -> Outcome | None:
         """What is owed to whoever takes, instead of taking more; None where that is nothing."""

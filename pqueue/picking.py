@@ -16,7 +16,11 @@ from pqueue.request import Lot, Outcome, Request
 from pqueue.tail import OPEN
 
 MAX_RANGES = 10_000
-"""Above so many ranges new claims wait until acknowledgements close gaps: the head stays bounded."""
+MAX_BYTES = 3 << 18
+"""Above so many ranges, or bytes of them, new claims wait until acknowledgements close gaps: the head stays bounded."""
+
+_FEW = 1000
+"""Ranges whose bytes are not worth counting."""
 
 
 class Grave(NamedTuple):
@@ -86,7 +90,7 @@ class Picker:
         """Claim or take up to `wanted` items, what was given back first; stops before what can't be read."""
         spans = list(islice(transitions.ready(head, now_ms), 64))
         places: list[Span | None] = [*spans]
-        if len(head.rest.spans) < MAX_RANGES or request.take:
+        if request.take or not _crowded(head):
             self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
             places.append(None)  # what is new, which would add a range
         left = wanted
@@ -190,3 +194,8 @@ class Picker:
 
 def _damaged(damage: Damage, where: Range) -> Grave:
     return Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)
+
+
+def _crowded(head: Head) -> bool:
+    ranges = len(head.rest.spans)
+    return ranges >= MAX_RANGES or (ranges > _FEW and len(head.rest.said[2]) > MAX_BYTES)

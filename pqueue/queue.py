@@ -119,10 +119,10 @@ class Queue(Generic[T]):
         self._ahead = Ahead(runtime, self._leases, prefetch=prefetch, lease=lease, linger=linger) if linger else None
         self._takes = self._consumer.take if self._ahead is None else self._ahead.take
         self._pop = self._ahead.pop if self._ahead is not None else None
-        self._receiver = Receiver(runtime, self._leases, Retry(runtime, retry_delay))
+        self._receiver = Receiver(runtime, self._leases, Retry(runtime, retry_delay), min(linger, lease / 3))
         self._auto_extend = auto_extend
         self._lease = lease
-        self._dead = Dead(store, serializer, self._put_again)
+        self._dead = Dead(store, serializer, self._put_again, self._consumer.dying)
         self._shares = not buffered
         self._bound = Bound(parts, self._waiting, self._surplus) if meta.maxsize else None
         self._rates = Rates(runtime)
@@ -250,8 +250,12 @@ class Queue(Generic[T]):
 
     def _surplus(self) -> int:
         """What this object adds to what is stored and not acknowledged."""
-        answered = self._ahead.unanswered if self._ahead is not None else 0
-        return self._log.buffered - answered
+        return self._log.buffered - self._unanswered()
+
+    def _unanswered(self) -> int:
+        """Items done with, the acknowledgement of which has not gone out."""
+        ahead = self._ahead.unanswered if self._ahead is not None else 0
+        return ahead + self._receiver.unanswered
 
     def _put_again(self, record: bytes) -> None:
         """A dead letter's record, stored on return."""
@@ -269,6 +273,7 @@ class Queue(Generic[T]):
             PutUncertain: what was buffered may be in the queue, or not.
         """
         self._log.flush()
+        self._receiver.flush()
         if self._ahead is not None:
             self._ahead.flush()
             self._waiting.tell()
@@ -538,7 +543,7 @@ class Queue(Generic[T]):
 
     def __len__(self) -> int:
         """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
-        held = self._ahead.unanswered if self._ahead is not None else 0
+        held = self._unanswered()
         owed = sum(map(len, tuple(self._owed)))
         return max(0, self._consumer.waiting() - held) + self._log.buffered + owed
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from pqueue.errors import ClaimLost
 from pqueue.head import Range
-from pqueue.leases import Leases, Loan
+from pqueue.leases import Leases, Loan, Tab
 from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
 from pqueue.request import Answer, Lot
-from pqueue.retry import Retry
+from pqueue.retry import Retry, text_of
 from pqueue.runtime import Runtime
 
 log = logging.getLogger("pqueue")
 
 _SOON = 0.1
 """Seconds: who receives so soon after an answer is a loop, and its next answer claims ahead for the next call."""
+
+_LINGER = 0.05
+"""Seconds that an acknowledgement which nobody waits for may take at least, so that it meets others."""
+
+_CALLS = 4
+"""Calls that one claim serves, where acknowledgements need not wait."""
 
 _TRIES = 3
 """Of a store that answers only after the lease has run out."""
@@ -31,13 +38,16 @@ class Receiver:
     """The lending side of one queue object, for any number of threads.
 
     An acknowledgement is a swap, and carries the claim for the next call along, so that a loop needs one swap an item.
-    More than that one call's worth is never claimed ahead.
+    More than that one call's worth is never claimed ahead, but by a loop whose acknowledgements need not wait: of its
+    claims each serves some calls, and carries the acknowledgements of those before.
     """
 
-    def __init__(self, runtime: Runtime, leases: Leases, retry: Retry) -> None:
+    def __init__(self, runtime: Runtime, leases: Leases, retry: Retry, linger: float) -> None:
+        """`linger`: seconds that an acknowledgement may wait which nobody waits for."""
         self._runtime = runtime
         self._leases = leases
         self._retry = retry
+        self._linger = max(linger, _LINGER)
         self.forget()
 
     def forget(self) -> None:
@@ -46,8 +56,14 @@ class Receiver:
         self._ahead: deque[tuple[Loan, Lot]] = deque()
         self._since = 0.0
         self._answered = float("-inf")
-        self._asked: tuple[int, int, bool] | None = None
+        self._asked: tuple[int, int] | None = None
         """How the last call asked, if it came soon after an answer."""
+        self._tab = Tab(self._runtime, self._leases)
+        """Acknowledgements that nobody waits for, and what is given back unseen."""
+        self._due = float("inf")
+        """When what is on the tab is to be sent."""
+        self._eager = False
+        """Whether nobody waited for the last acknowledgement."""
         self.dropped: deque[tuple[Loan, int]] = deque()
         self._leases.chore(self._attend)
 
@@ -56,57 +72,70 @@ class Receiver:
         """Whether something is claimed for the next call."""
         return bool(self._ahead)
 
+    @property
+    def unanswered(self) -> int:
+        """Items whose acknowledgement nobody waits for, and which has not gone out."""
+        return self._tab.acknowledged
+
     def take(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
         """At most `count` messages of one claim; none where nothing could be handed out now."""
-        soon = self._runtime.monotonic() - self._answered < _SOON
-        self._asked = (count, lease_ms, renews) if soon else None
+        soon = renews and self._runtime.monotonic() - self._answered < _SOON
+        self._asked = (count, lease_ms) if soon else None
         if self._ahead:
-            found = self._from_ahead(count)
+            found = self._from_ahead(count, lease_ms, renews)
             if found:
                 return found
-        loan = self._lent(count, lease_ms, renews=renews)
+        loan = self._lent(_CALLS * count if soon and self._eager else count, lease_ms, renews=renews)
         if loan is None:
             return []
         if loan.left == 1:
             return [self._one(loan, loan.lots[0])]
-        return self._made(loan, loan.lots, count)
+        if loan.left <= count:
+            return self._made(loan, loan.lots)
+        self._keep(loan)
+        return self._from_ahead(count, lease_ms, renews)
 
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
-        back: list[Answer] = []
         for _ in range(_TRIES):
-            _, loan = self._leases.ask(back, lend=count, lease_ms=lease_ms, renews=renews)
+            if self._tab:
+                loan = self._tab.send(count, lease_ms, renews=renews)
+            else:
+                loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)[1]
             if loan is None or self._runtime.monotonic() < loan.deadline:
                 return loan
             # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.
-            self._leases.done(loan)
-            back = [Answer(loan.claim, lot.where, back=True, counted=False) for lot in loan.lots]
             log.warning("%d items were lent too late, after their lease of %.1f s", loan.left, lease_ms / 1000)
+            self._unseen([(loan, lot) for lot in loan.lots])
         return None
 
-    def acknowledge(self, messages: Sequence[Message[Any]]) -> None:
+    def acknowledge(self, messages: Sequence[Message[Any]], wait: bool = True) -> None:
         """See `Message.ack`."""
+        self._eager = not wait
+        if not wait:
+            self._note(messages)
+            return
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
         if asked is None or self._ahead or not messages or messages[0]._loan.left != len(messages):  # noqa: SLF001
             self._answer(messages, _ACK)
             return
-        count, lease_ms, renews = asked
-        self._answer(messages, _ACK, count, lease_ms, renews=renews)
+        self._answer(messages, _ACK, *asked)
 
     def give_back(self, messages: Sequence[Message[Any]], delay: float | None, error: str) -> None:
         """See `Message.nack`."""
         if delay is not None and delay < 0:
             raise ValueError("'delay' must be a non-negative number")
+        said = text_of(error)
         groups: dict[int, list[Message[Any]]] = {}
         for message in messages:
             groups.setdefault(message.attempt if delay is None else 0, []).append(message)
         for attempt, group in groups.items():
             delay_ms = self._retry.ms(attempt) if delay is None else int(delay * 1000)
-            self._answer(group, Answer("", _NOWHERE, back=True, delay_ms=delay_ms, error=error))
+            self._answer(group, Answer("", _NOWHERE, back=True, delay_ms=delay_ms, error=said))
 
     def reject(self, messages: Sequence[Message[Any]], reason: str) -> None:
         """See `Message.reject`."""
-        self._answer(messages, Answer("", _NOWHERE, bury="rejected", error=reason))
+        self._answer(messages, Answer("", _NOWHERE, bury="rejected", error=text_of(reason)))
 
     def leave(self, messages: Sequence[Message[Any]], error: BaseException | None) -> None:
         """At the end of a `with` block."""
@@ -117,7 +146,7 @@ class Receiver:
             self.acknowledge(held)
             return
         try:
-            self.give_back(held, None, f"{type(error).__name__}: {error}")
+            self.give_back(held, None, f"{type(error).__name__}: {text_of(error)}")
         except ClaimLost as lost:
             log.warning("%s", lost)  # the block's own error is what is raised
 
@@ -130,100 +159,148 @@ class Receiver:
             raise _lost(1, [message])
 
     def release(self) -> None:
-        """Give back what is claimed ahead, uncounted (rule 18)."""
+        """Give back what is claimed ahead, uncounted (rule 18), and send whatever is to be sent."""
         with self._guard:
             ahead, self._ahead = self._ahead, deque()
-        if not ahead:
-            return
-        for loan, _ in ahead:
-            self._leases.done(loan)
-        try:
-            self._leases.ask([Answer(loan.claim, lot.where, back=True, counted=False) for loan, lot in ahead])
-        except BaseException:
-            with self._guard:
-                self._ahead.extendleft(reversed(ahead))
-            raise
+        self._unseen(ahead)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send the acknowledgements that nobody waits for."""
+        self._due = float("inf")
+        self._tab.send()
 
     # -- within -------------------------------------------------------------------------------------------------------
 
-    def _from_ahead(self, count: int) -> list[Message[Any]]:
+    def _keep(self, loan: Loan) -> None:
+        """For the next calls."""
         with self._guard:
-            now = self._runtime.monotonic()
-            while self._ahead:
-                loan, lot = self._ahead.popleft()
-                if now >= loan.deadline:
-                    continue  # slept past its lease (rule 16)
-                if len(lot.items) > count:
-                    self._ahead.appendleft((loan, lot.behind(count)))
-                return self._made(loan, [lot], count) if len(lot.items) > 1 else [self._one(loan, lot)]
+            self._since = self._runtime.monotonic()
+            self._ahead.extend((loan, lot) for lot in loan.lots)
+        self._leases.within(_STALE)
+
+    def _unseen(self, lots: Iterable[tuple[Loan, Lot]]) -> None:
+        """Have these given back, with the next swap or soon."""
+        for loan, lot in lots:
+            self._tab.add(Answer(loan.claim, lot.where, back=True, counted=False))
+            self._done(loan, len(lot.items))
+        self._due = min(self._due, self._runtime.monotonic() + _LINGER)
+        self._leases.within(_LINGER)
+
+    def _done(self, loan: Loan, count: int) -> None:
+        """So many of its items are in nobody's hand any more."""
+        with self._guard:
+            loan.left -= count
+            if loan.left <= 0:
+                self._leases.done(loan)
+
+    def _from_ahead(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
+        """Of what was claimed ahead in the way that is asked for now; anything else is given back."""
+        unfit: list[tuple[Loan, Lot]] = []
+        try:
+            with self._guard:
+                now = self._runtime.monotonic()
+                while self._ahead:
+                    loan, lot = self._ahead.popleft()
+                    # Slept past its lease (rule 16), or lent for another time.
+                    if now >= loan.deadline or loan.lease_ms != lease_ms or loan.renews != renews:
+                        unfit.append((loan, lot))
+                        continue
+                    if len(lot.items) > count:
+                        self._ahead.appendleft((loan, lot.behind(count)))
+                        lot = lot.before(count)  # the rest stays
+                    return self._made(loan, (lot,)) if len(lot.items) > 1 else [self._one(loan, lot)]
+        finally:
+            if unfit:
+                self._unseen(unfit)
         return []
 
     def _one(self, loan: Loan, lot: Lot) -> Message[Any]:
         at_ms = lot.times[0] if lot.times else None
         return Message(self, loan, lot.where.ordinal, lot.where.start, lot.items[0], lot.attempts, at_ms)
 
-    def _made(self, loan: Loan, lots: Sequence[Lot], count: int) -> list[Message[Any]]:
+    def _made(self, loan: Loan, lots: Sequence[Lot]) -> list[Message[Any]]:
         made: list[Message[Any]] = []
         for lot in lots:
             ordinal, start, _ = lot.where
             attempts = lot.attempts
-            if lot.times:
-                made += [
-                    Message(self, loan, ordinal, offset, item, attempts, at_ms)
-                    for offset, (item, at_ms) in enumerate(zip(lot.items, lot.times, strict=True), start)
-                ]
-            else:
-                made += [
-                    Message(self, loan, ordinal, offset, item, attempts, None)
-                    for offset, item in enumerate(lot.items[:count], start)
-                ]
-        return made[:count]
+            times = lot.times or repeat(None)
+            made += [
+                Message(self, loan, ordinal, offset, item, attempts, at_ms)
+                for offset, item, at_ms in zip(range(start, lot.where.stop), lot.items, times, strict=False)
+            ]
+        return made
 
-    def _answer(  # noqa: C901  # what was lost is sorted out in one place
-        self,
-        messages: Sequence[Message[Any]],
-        kind: Answer,
-        lend: int = 0,
-        lease_ms: int = 0,
-        *,
-        renews: bool = True,
-    ) -> None:
-        """Answer for these in one swap, which may lend what the next call will ask for."""
+    def _note(self, messages: Sequence[Message[Any]]) -> None:
+        """Acknowledge these with the next swap, or soon."""
         if not messages:
             return
         with self._guard:
-            for message in messages:
-                if message._state >= ANSWERING:  # noqa: SLF001
-                    raise _answered(message)
-            answers = self._ranges(messages, kind)
-            for message in messages:
-                message._state = ANSWERING  # noqa: SLF001
+            answers = self._begun(messages, _ACK)
+            self._ended(messages)
+        now = self._answered = self._runtime.monotonic()
+        for answer in answers:
+            self._tab.add(answer)
+        loan = messages[0]._loan  # noqa: SLF001
+        wait = min(self._linger, loan.lease_ms / 3000)
+        if loan.deadline - now < 2 * wait:
+            self.flush()
+        else:
+            self._due = min(self._due, now + wait)
+            self._leases.within(wait)
+        lost = len(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
+        if lost:
+            raise _lost(lost, messages)
+
+    def _answer(self, messages: Sequence[Message[Any]], kind: Answer, lend: int = 0, lease_ms: int = 0) -> None:
+        """Answer for these in one swap, which may lend what the next call will ask for."""
+        if not messages:
+            return
         loan: Loan | None = None
         try:
+            with self._guard:
+                answers = self._begun(messages, kind)
             lost = len(messages)
             if answers:
-                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews, ride=True)
+                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, ride=True)
                 lost -= sum(settled)
+        except ClaimLost:
+            raise
         except BaseException:
-            with self._guard:
-                for message in messages:
+            for message in messages:
+                if message._state == ANSWERING:  # noqa: SLF001
                     message._state = UNSURE  # noqa: SLF001
             raise
         with self._guard:
-            for message in messages:
-                message._state = ANSWERED  # noqa: SLF001
-                held = message._loan  # noqa: SLF001
-                held.left -= 1
-                if not held.left:
-                    self._leases.done(held)
-            now = self._answered = self._runtime.monotonic()
-            if loan is not None:
-                self._since = now
-                self._ahead.extend((loan, lot) for lot in loan.lots)
+            self._ended(messages)
+        self._answered = self._runtime.monotonic()
         if loan is not None:
-            self._leases.within(_STALE)
+            self._keep(loan)
         if lost:
             raise _lost(lost, messages)
+
+    def _begun(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
+        """Mark them as being answered; the answers. Under the guard.
+
+        Raises:
+            ClaimLost: one was answered before.
+        """
+        for message in messages:
+            if message._state >= ANSWERING:  # noqa: SLF001
+                raise _answered(message)
+        answers = self._ranges(messages, kind)
+        for message in messages:
+            message._state = ANSWERING  # noqa: SLF001
+        return answers
+
+    def _ended(self, messages: Sequence[Message[Any]]) -> None:
+        """Mark them as answered; under the guard."""
+        for message in messages:
+            message._state = ANSWERED  # noqa: SLF001
+            held = message._loan  # noqa: SLF001
+            held.left -= 1
+            if not held.left:
+                self._leases.done(held)
 
     def _ranges(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
         """An answer for each run of neighbours, but for those whose lease has run out by our own clock (rule 16)."""
@@ -244,20 +321,22 @@ class Receiver:
         return answers
 
     def _attend(self, now: float) -> float | None:
-        """For the keeper: renew what was dropped no more, give back what nobody asks for."""
+        """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
         while self.dropped:
             loan, offset = self.dropped.popleft()
             if self._leases.hold(loan):  # not a parent's, not lost
                 log.warning("the message of offset %d was dropped without an answer: its lease is left to end", offset)
-                loan.left -= 1
-                if not loan.left:
-                    self._leases.done(loan)
+                self._done(loan, 1)
+        if self._ahead and now - self._since >= _STALE:
+            self.release()
+        elif self._tab and now >= self._due:
+            self.flush()
+        waits = [_STALE] if now - self._answered < _STALE else []
         if self._ahead:
-            if now - self._since >= _STALE:
-                self.release()
-            else:
-                return self._since + _STALE - now
-        return _STALE if now - self._answered < _STALE else None
+            waits.append(self._since + _STALE - now)
+        if self._tab:
+            waits.append(max(_LINGER, self._due - now))
+        return min(waits) if waits else None
 
 
 _NOWHERE = Range(0, 0, 0)

@@ -59,6 +59,11 @@ class Lot(NamedTuple):
     times: Sequence[int] = ()
     """When each was committed, in ms since the epoch, where the queue records it."""
 
+    def before(self, stop: int) -> Lot:
+        """Its first items alone."""
+        where = self.where._replace(stop=self.where.start + stop)
+        return self._replace(where=where, items=self.items[:stop], times=self.times[:stop])
+
     def behind(self, start: int) -> Lot:
         """Without its first items."""
         where = self.where._replace(start=self.where.start + start)

@@ -25,8 +25,10 @@ class RetryDelay(BaseModel, extra="forbid", frozen=True):
 
     def seconds(self, attempt: int, chance: float) -> float:
         """After so many attempts; `chance` in [0, 1) is what the jitter draws."""
-        # A power of a thousand attempts is no float any more.
-        grown = self.first * min(self.factor ** min(attempt - 1, 64), 1e12)
+        try:
+            grown = self.first * self.factor ** (attempt - 1)
+        except OverflowError:  # a power of a thousand attempts is no float any more
+            grown = self.most
         return min(self.most, grown) * (1 + self.jitter * (2 * chance - 1))
 
 
@@ -50,3 +52,12 @@ class Retry:
             self._chance = self._runtime.random.random()
             self._until = now + self._delay.seconds(attempt, 0.5) / 10
         return int(1000 * self._delay.seconds(attempt, self._chance))
+
+
+def text_of(error: object) -> str:
+    """What an exception, or a reason, says: text that can be stored, whatever it is made of."""
+    try:
+        text = str(error)
+    except Exception as bad:  # noqa: BLE001  # anybody's code
+        text = f"a {type(error).__name__} that can't be shown: {type(bad).__name__}"
+    return text.encode(errors="backslashreplace").decode()

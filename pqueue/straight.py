@@ -60,7 +60,14 @@ class Straight:
     def ask(self, request: Request) -> Outcome | None:
         """Answers for what its claims hold, and lends what is next."""
         swaps = self._swaps
-        if swaps.numbered or request.take or request.extend or request.clear or request.restore or self._meta.record_times:
+        if (
+            swaps.numbered
+            or request.take
+            or request.extend
+            or request.clear
+            or request.restore
+            or self._meta.record_times
+        ):
             return None
         while True:
             planned = self._planned(request)

@@ -23,7 +23,7 @@ from pqueue.errors import (
 )
 from pqueue.message import Message
 from pqueue.queue import Queue
-from pqueue.retry import RetryDelay
+from pqueue.retry import RetryDelay, text_of
 from pqueue.where import Where, parse
 
 log = logging.getLogger("pqueue")
@@ -194,7 +194,7 @@ class _Worker:
             log.warning("the item at offset %d was rejected: %s", message.offset, reason)
             self._answer(message, lambda: message.reject(reason), rejected=1)
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {text_of(error)}"
             log.warning("attempt %d of the item at offset %d failed: %s", message.attempt, message.offset, text)
             log.debug("the handler's error", exc_info=True)
             self._answer(message, lambda: message.fail(text), failed=1)

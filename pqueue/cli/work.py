@@ -6,10 +6,12 @@ import importlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -65,7 +67,7 @@ class Command:
             try:
                 process.communicate(None if self._takes else data)
             except BaseException:
-                process.kill()
+                _kill(process)
                 raise
             finally:
                 with self._guard:
@@ -78,7 +80,14 @@ class Command:
         """End those that still run."""
         with self._guard:
             for process in self._running:
-                process.kill()
+                _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a command, and what it has started in its group."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def function(name: str) -> Callable[[Any], object]:

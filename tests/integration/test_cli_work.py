@@ -1,11 +1,15 @@
 """`pqueue work` and `pqueue dead`."""
 
 import json
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 import pqueue
 from pqueue import cli
+from pqueue.cli.work import Command, CommandFailed
 
 
 @pytest.fixture
@@ -75,3 +79,37 @@ def test_purging_asks_first(jobs, capfd):
     assert cli.run(["dead", "purge", jobs, "9", "--yes"]) == 2
     assert cli.run(["dead", "purge", jobs, "--yes"]) == 0
     assert "1 dead letter was deleted" in capfd.readouterr().out
+
+
+def test_a_command_that_is_broken_off_takes_along_what_it_has_started(tmp_path):
+    note = tmp_path / "pid"
+    command = Command(["sh", "-c", f"sleep 300 & echo $! > {note}.new; mv {note}.new {note}; wait; true"])
+    raised = []
+
+    def run():
+        try:
+            command(b"item")
+        except CommandFailed as error:
+            raised.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    until = time.monotonic() + 30
+    while not note.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    command.kill()
+    thread.join(30)
+    assert raised == ["sh: signal 9"]
+    pid = int(note.read_text())
+    while _runs(pid):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _runs(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

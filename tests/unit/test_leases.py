@@ -6,12 +6,12 @@ import logging
 import pytest
 
 from pqueue import head as h
-from pqueue.request import Answer
 from pqueue.errors import NotAQueue, StoreError
 from pqueue.head import BACK, DYING, Head, Range, Rest, Span
 from pqueue.leases import Tab
 from pqueue.letters import parsed, written
 from pqueue.names import canonical
+from pqueue.request import Answer
 from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL
 

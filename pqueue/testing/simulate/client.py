@@ -48,6 +48,8 @@ class Setup(NamedTuple):
     lease: float = 2.0
     linger: float = 0.0
     prefetch: int = 3
+    eager: bool = False
+    """Whether it waits for no acknowledgement of a message."""
 
 
 class SimSerializer(Serializer):
@@ -362,7 +364,7 @@ class Client:
         if settled is None:
             return
         self.world.note("answered", message.item, f"{claim}: {settled}")
-        if choice in (0, 3, 4):
+        if choice in (0, 3, 4) and not self.setup.eager:
             self.oracle.tell(self.name, claim, message.offset, message.offset + 1, settled)
         elif choice == 6 and settled:
             self.oracle.buried.add(message.item)
@@ -378,7 +380,7 @@ class Client:
                 elif choice == 6:
                     message.reject("by choice")
                 else:
-                    message.ack()
+                    message.ack(wait=not self.setup.eager)
             except ClaimLost:
                 return 0
             except (StoreError, Interrupt):

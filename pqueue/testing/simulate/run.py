@@ -155,6 +155,7 @@ def plan(seed: int, store: str) -> Plan:
         max_attempts=rng.choice((None, None, 3)),
         lease=rng.choice((1.0, 2.0)),
         prefetch=rng.choice((1, 3)),
+        eager=more.random() < 0.3,
     )
     return Plan(
         seed=seed,

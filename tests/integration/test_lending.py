@@ -1,0 +1,299 @@
+"""Messages where it is odd: claimed ahead, interrupted, with errors of any text; and acknowledged without waiting."""
+
+import gc
+import time
+
+import pytest
+
+import pqueue
+from pqueue import picking, receive, straight
+from pqueue.errors import Landed
+from pqueue.names import HEAD
+from pqueue.retry import text_of
+
+
+def rest(queue):
+    """What can be handed out now, acknowledged."""
+    found = []
+    for message in queue.messages(timeout=0.3):
+        found.append((message.item, message.attempt))
+        message.ack()
+    return found
+
+
+@pytest.mark.parametrize("settings", [{"segment_items": 7}, {"record_times": True}])
+def test_a_slow_loop_keeps_what_it_holds_though_what_was_claimed_ahead_is_given_back(place, monkeypatch, settings):
+    monkeypatch.setattr(receive, "_STALE", 0.05)
+    done = []
+    with place.open(**settings) as queue:
+        for start in range(0, 60, 6):
+            queue.put_many(range(start, start + 6))
+        while len(queue):
+            batch = queue.receive_many(10)
+            done += batch.items
+            time.sleep(0.2)
+            batch.ack()
+    assert done == list(range(60))
+
+
+def test_fewer_than_were_claimed_ahead_are_handed_out_and_the_rest_later(place):
+    with place.open(record_times=True) as queue:
+        queue.put_many(range(40))
+        for _ in range(2):
+            queue.receive_many(10).ack()
+        held = [queue.receive() for _ in range(10)]
+        gc.collect()
+        for message in held:
+            message.ack()
+        assert [message.item for message in held] == list(range(20, 30))
+        assert rest(queue) == [(item, 1) for item in range(30, 40)]
+
+
+def test_an_interrupted_call_for_many_followed_by_one_for_few_holds_nothing_back(place, monkeypatch):
+    with place.open() as queue:
+        queue.put_many(range(20))
+        store = queue._store
+        swap = store.swap
+
+        def swapped(name, *more):
+            result = swap(name, *more)
+            if name != HEAD:
+                return result
+            monkeypatch.undo()
+            raise Landed(result) from KeyboardInterrupt()
+
+        monkeypatch.setattr(store, "swap", swapped)
+        with pytest.raises(KeyboardInterrupt):
+            queue.receive_many(10)
+        assert rest(queue) == [(item, 1) for item in range(20)]
+
+
+def test_what_was_claimed_ahead_and_slept_past_its_lease_comes_again(place):
+    with place.open() as queue, place.open() as other:
+        queue.put_many(range(4))
+        for _ in range(2):
+            queue.receive().ack()
+        for loan, _ in queue._receiver._ahead:
+            loan.deadline = float("-inf")
+        message = queue.receive()
+        assert (message.item, message.attempt) == (2, 1)
+        assert rest(other) == [(3, 1)]
+        message.ack()
+
+
+def test_a_loan_that_nobody_refers_to_is_not_renewed(place):
+    with place.open(lease=2.5) as queue, place.open() as other:
+        queue.put("a")
+        loan = queue._leases.ask(lend=1, lease_ms=2500)[1]
+        assert queue._leases.hold(loan)
+        del loan
+        assert other.receive(timeout=30).attempt == 2
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("reason", ["no file caf\udce9", ValueError("x"), Unspeakable(), "x" * 5000, ""])
+def test_any_reason_becomes_a_dead_letters(place, reason):
+    with place.open(max_attempts=1) as queue:
+        queue.put_many("abc")
+        queue.receive().reject(reason)
+        with pytest.raises(type(reason) if isinstance(reason, Exception) else ValueError), queue.receive():
+            raise reason if isinstance(reason, Exception) else ValueError(reason)
+        queue.receive().fail(reason)
+        errors = [letter.error for letter in queue.dead]
+        assert len(errors) == 3
+        assert all(text_of(reason)[:500] in error for error in errors)
+
+
+def test_the_keeper_survives_whatever_a_chore_raises(place, caplog):
+    with place.open(lease=1.5) as queue, place.open() as other:
+        queue.put("a")
+        queue._leases.chore(lambda _: 1 / 0)
+        message = queue.receive()
+        with pytest.raises(pqueue.Empty):
+            other.receive(timeout=4)
+        assert "ZeroDivisionError" in caplog.text
+        message.ack()
+
+
+def test_a_give_back_that_fails_is_sent_again_and_hands_nothing_out_meanwhile(place, monkeypatch):
+    with place.open() as queue, place.open() as other:
+        queue.put_many(range(4))
+        for _ in range(2):
+            queue.receive().ack()
+        with monkeypatch.context() as failing:
+
+            def refused(*_):
+                raise pqueue.StoreError("slow down")
+
+            failing.setattr(queue._store, "swap", refused)
+            with pytest.raises(pqueue.StoreError):
+                queue._receiver.release()
+        assert not queue._receiver.ahead
+        queue.receive().ack()
+        assert sorted([*rest(other), *rest(queue)]) in ([(3, 1)], [(2, 1)])
+
+
+def test_what_was_claimed_ahead_for_another_time_is_not_handed_out(place):
+    with place.open() as queue:
+        queue.put_many(range(10))
+        for _ in range(2):
+            queue.receive(lease=5).ack()
+        message = queue.receive(lease=60)
+        assert message._loan.lease_ms == 60_000
+        message.ack()
+        queue.sync()
+        assert len(rest(queue)) == 7
+
+
+def test_a_batch_is_extended_though_some_are_answered(place):
+    with place.open() as queue:
+        queue.put_many(range(3))
+        batch = queue.receive_many(3)
+        batch[0].ack()
+        batch.extend(60)
+        batch.ack()
+        with pytest.raises(pqueue.ClaimLost):
+            batch.extend(60)
+
+
+def test_one_by_one_is_told_what_an_interrupted_batch_had_settled(place, monkeypatch):
+    with place.open() as queue:
+        queue.put_many(range(5))
+        batch = queue.receive_many(5)
+        store = queue._store
+        swap = store.swap
+
+        def swapped(*how):
+            result = swap(*how)
+            monkeypatch.undo()
+            raise Landed(result) from KeyboardInterrupt()
+
+        monkeypatch.setattr(store, "swap", swapped)
+        with pytest.raises(KeyboardInterrupt):
+            batch.ack()
+        for message in batch:
+            message.ack()
+        assert len(queue) == 0
+
+
+def test_a_head_that_is_full_lends_no_more_until_something_is_answered(place, monkeypatch):
+    monkeypatch.setattr(straight, "_FEW", 3)
+    monkeypatch.setattr(picking, "_FEW", 3)
+    monkeypatch.setattr(picking, "MAX_BYTES", 700)
+    with place.open() as queue:
+        queue.put_many(range(20))
+        held = []
+        with pytest.raises(pqueue.Empty):
+            while True:
+                held.append(queue.receive(block=False))
+        assert 3 < len(held) < 19
+        assert queue.get() == len(held)
+        for message in held:
+            message.ack()
+        assert queue.receive().item == len(held) + 1
+
+
+def test_delays_have_an_end():
+    assert pqueue.RetryDelay(factor=1e5, most=7, jitter=0).seconds(500, 0.5) == 7
+
+
+# -- dead letters ------------------------------------------------------------------------------------------------------
+
+
+def dead(place, count):
+    with place.open() as queue:
+        queue.put_many(range(count))
+        for _ in range(count):
+            queue.receive().reject("no")
+
+
+def test_letters_are_requeued_once_and_not_after_they_are_gone(place):
+    dead(place, 4)
+    with place.open() as queue:
+        letters = queue.dead.list()
+        assert queue.dead.requeue([letters[0], 0, letters[0]]) == 1
+        assert queue.dead.purge([1, 1]) == 1
+        for gone in (0, 1, letters[0], letters[1]):
+            with pytest.raises(KeyError):
+                queue.dead.requeue(gone)
+        assert queue.dead.requeue() == 2
+        assert [item for item, _ in rest(queue)] == [0, 2, 3]
+
+
+def test_a_letter_that_is_being_written_stays(place, monkeypatch, caplog):
+    with place.open() as queue:
+        queue.put_many("ab")
+        with monkeypatch.context() as dies:
+            # It dies when the letter is written and the mark still there.
+            dies.setattr("pqueue.burying.transitions.buried", lambda head, *_: (head, 0))
+            queue.receive().reject("no")
+        assert queue.dead.purge() == 0
+        assert queue.dead.requeue() == 0
+        assert "is being written" in caplog.text
+        monkeypatch.setattr("pqueue.head.overdue", lambda head, _: [s for s in head.rest.spans if s.state == "dying"])
+        assert queue.get() == "b"
+        assert queue.dead.requeue() == 1
+        assert rest(queue) == [("a", 1)]
+
+
+# -- acknowledged without waiting ----------------------------------------------------------------------------------------
+
+
+def test_acknowledgements_that_nobody_waits_for_go_with_the_next_claim_or_at_sync(place, monkeypatch):
+    monkeypatch.setattr(receive, "_LINGER", 60.0)
+    with place.open() as queue, place.open() as other:
+        queue.put_many(range(40))
+        for start in range(0, 20, 5):
+            batch = queue.receive_many(5)
+            assert batch.items == list(range(start, start + 5))
+            batch.ack(wait=False)
+            with pytest.raises(pqueue.ClaimLost, match="before"):
+                batch[0].ack()
+        assert len(queue) == 20
+        queue.sync()
+        assert len(other) == 20
+        message = queue.receive()
+        message.ack(wait=False)
+        assert message.item == 20
+    with place.open() as queue:
+        assert [item for item, _ in rest(queue)] == list(range(21, 40))
+
+
+def test_they_are_sent_soon_in_any_case(place):
+    with place.open(ack_linger=0.1) as queue, place.open() as other:
+        queue.put("a")
+        queue.receive().ack(wait=False)
+        until = time.monotonic() + 30
+        while len(other):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_who_dies_before_repeats_them(place, monkeypatch):
+    monkeypatch.setattr(receive, "_LINGER", 60.0)
+    queue = place.open(lease=2.5)
+    queue.put("a")
+    queue.receive().ack(wait=False)
+    monkeypatch.setattr(type(queue._receiver), "flush", lambda _: None)
+    queue._leases.close()
+    monkeypatch.undo()
+    with place.open() as other:
+        assert len(other) == 1
+    queue._receiver._due = 0
+    queue.close()
+    with place.open() as other:
+        assert len(other) == 0
+
+
+def test_too_late_is_told_or_logged(place, caplog):
+    with place.open(lease=1.2, auto_extend=False) as queue, place.open() as other:
+        queue.put("a")
+        message = queue.receive()
+        again = other.receive(timeout=30)
+        with pytest.raises(pqueue.ClaimLost):
+            message.ack(wait=False)
+        again.ack()
