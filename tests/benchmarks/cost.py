@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from tests.benchmarks.bucket import get, receive
 from tests.benchmarks.rounds import ITEMS
 from tests.support.places import Place
 from tests.support.s3proxy import WIDE_AREA, S3ProxyProcess
@@ -39,6 +38,20 @@ def put_many(queue: Any, batch: int, commits: int) -> None:
 
 def put_stream(queue: Any, batch: int, commits: int) -> None:
     queue.put_stream((ITEMS["text"] for _ in range(batch * commits)), batch=batch)
+
+
+def get(queue: Any, count: int) -> int:
+    return len(queue.get_many(count))
+
+
+def receive(queue: Any, count: int, *, wait: bool = True) -> int:
+    batch = queue.receive_many(count)
+    batch.ack(wait=wait)
+    return len(batch)
+
+
+def receive_on(queue: Any, count: int) -> int:
+    return receive(queue, count, wait=False)
 
 
 def counted(queue: Any, work: Callable[[], object]) -> Counter[str]:
@@ -113,11 +126,11 @@ KINDS = ("PUT", "LIST", "GET", "HEAD", "DELETE")
 
 def line(name: str, sent: Sent) -> str:
     counts = "".join(f"{sent.get(kind, 0):>12,.0f}" for kind in KINDS)
-    return f"{name:<34}{counts}{dollars(sent):>12.4f}"
+    return f"{name:<42}{counts}{dollars(sent):>12.4f}"
 
 
 def head(name: str) -> str:
-    return f"\n{name:<34}{''.join(f'{kind:>12}' for kind in KINDS)}{'dollars':>12}"
+    return f"\n{name:<42}{''.join(f'{kind:>12}' for kind in KINDS)}{'dollars':>12}"
 
 
 def main() -> int:
@@ -136,11 +149,13 @@ def main() -> int:
             put, got = costs.drained(batch, put_many, get)
             streamed, received = costs.drained(batch, put_stream, receive)
             _, at_once = costs.drained(batch, put_stream, get, ack_linger=0)
+            _, unawaited = costs.drained(batch, put_stream, receive_on)
             print(line(f"by {batch:,}: put_many", put))
             print(line(f"by {batch:,}: put_stream", streamed))
             print(line(f"by {batch:,}: get_many", got))
             print(line(f"by {batch:,}: get_many, ack_linger=0", at_once))
             print(line(f"by {batch:,}: receive_many, ack", received))
+            print(line(f"by {batch:,}: receive_many, ack(wait=False)", unawaited))
             print(line(f"by {batch:,}: put_many and get_many", Counter(put) + Counter(got)), flush=True)
         print(head("an hour in which nothing comes"))
         with ThreadPoolExecutor() as pool:
