@@ -13,6 +13,12 @@ from pqueue.runtime import Runtime
 
 log = logging.getLogger("pqueue")
 
+_SOON = 0.1
+"""Seconds: whoever has used up what was claimed ahead so soon claims more at once."""
+
+_TIMES = 8
+"""How much more."""
+
 NOTHING: Final = object()
 """`pop`'s answer where nothing is claimed ahead."""
 
@@ -46,6 +52,7 @@ class Ahead:
         self._noted = 0
         """Items of that lot whose hand-out is on the tab."""
         self._sent = 0.0
+        self._fetched = float("-inf")
         self._leases.chore(self._attend)
 
     @property
@@ -73,8 +80,11 @@ class Ahead:
             items = self._slice(count)  # another thread may have fetched meanwhile
             if items:
                 return items
-            loan = self._tab.send(max(count, self._prefetch), self._lease_ms)
-            self._sent = self._monotonic()
+            wanted = max(count, self._prefetch)
+            if self._monotonic() - self._fetched < _SOON:
+                wanted *= _TIMES
+            loan = self._tab.send(wanted, self._lease_ms)
+            self._sent = self._fetched = self._monotonic()
             if loan is not None:
                 with self._guard:
                     self._held.extend((loan, lot) for lot in loan.lots)

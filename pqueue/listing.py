@@ -5,7 +5,7 @@ Whoever swaps lists every segment that is there, other writers' too (rule 9), so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pqueue.abc import Document
 from pqueue.errors import (
@@ -73,9 +73,9 @@ class Commit:
         self._upload = upload
         self._before = before
 
-    def finish(self) -> None:
-        """Upload and list it; raises as `Listing.commit`. In any thread."""
-        self._listing.finish(self._upload, self._before)
+    def finish(self, sent: Callable[[], object] = lambda: None) -> None:
+        """Upload and list it; raises as `Listing.commit`. In any thread. `sent` is called between the two."""
+        self._listing.finish(self._upload, self._before, sent)
 
     def abandon(self) -> None:
         """Nothing of it was sent, and nothing will be."""
@@ -139,10 +139,11 @@ class Listing:
         self._give_up(upload)
         self._end(upload)
 
-    def finish(self, upload: _Upload, before: list[_Upload]) -> None:
+    def finish(self, upload: _Upload, before: list[_Upload], sent: Callable[[], object]) -> None:
         """Upload it and have it listed."""
         try:
             self._upload(upload, before)
+            sent()
             for earlier in before:
                 earlier.settled.wait(_GIVE_UP)  # listed in order (rule 7)
             with self._lister:
@@ -224,6 +225,8 @@ class Listing:
 
     def _list(self, upload: _Upload) -> None:
         """Swap until a tail in place lists it; one thread at a time."""
+        if self._settled(upload):
+            return  # along with one of this writer's that was before it
         started = self._runtime.monotonic()
         won = self._swaps
         found: list[Name] = []

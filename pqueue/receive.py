@@ -24,7 +24,7 @@ _SOON = 0.1
 _LINGER = 0.05
 """Seconds that an acknowledgement which nobody waits for may take at least, so that it meets others."""
 
-_CALLS = 4
+_CALLS = 8
 """Calls that one claim serves, where acknowledgements need not wait."""
 
 _TRIES = 3

@@ -10,7 +10,7 @@ from typing import Any
 from pqueue.errors import QueueError, StoreError
 from pqueue.listing import Commit
 from pqueue.log import Log
-from pqueue.runtime import Runtime, Task
+from pqueue.runtime import Event, Runtime, Task
 
 Room = Callable[[int], AbstractContextManager[None]]
 """A context in which so many items may be put."""
@@ -19,13 +19,22 @@ BATCH = 1000
 """Items of a commit."""
 BYTES = 8 << 20
 """… and bytes of records, at most."""
+IN_FLIGHT = 64 << 20
+"""Bytes of all commits under way, at most."""
+
+_WAVES = 4
+"""Commits under way for each upload at a time: those that are listed, those that wait for that, those that are sent."""
 
 
 class _Flight:
     """One commit, under way once it has been started."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, size: int, sent: Event) -> None:
         self.count = count
+        self.size = size
+        self.sending = True
+        """Whether its upload has not ended."""
+        self._sent = sent
         self.room = ExitStack()
         self.commit: Commit | None = None
         self._task: Task[None] | None = None
@@ -36,8 +45,15 @@ class _Flight:
 
     def _fly(self) -> None:
         assert self.commit is not None
-        with self.room:  # given back once it is in, since the next commit may be waiting for room
-            self.commit.finish()
+        try:
+            with self.room:  # given back once it is in, since the next commit may be waiting for room
+                self.commit.finish(self._ended)
+        finally:
+            self._ended()
+
+    def _ended(self) -> None:
+        self.sending = False
+        self._sent.set()
 
     def land(self) -> None:
         """Wait for it, and raise what it raised."""
@@ -67,6 +83,8 @@ class Stream:
         self._room = room
         self._told = told
         self._flights: deque[_Flight] = deque()
+        self._sent = runtime.event()
+        """Set whenever an upload ends."""
         self.count = 0
         """Items that are in the queue: the first so many, in order."""
 
@@ -87,10 +105,19 @@ class Stream:
                 self._log.put(records)
             self._landed(len(records))
             return
-        while len(self._flights) >= self._log.parallel:
+        # While one swap lists what is uploaded, and the next waits for it, more is on its way.
+        size = sum(map(len, records))
+        while len(self._flights) >= _WAVES * self._log.parallel or (
+            self._flights and size + sum(flight.size for flight in self._flights) > IN_FLIGHT
+        ):
             self._land()
+        while True:
+            self._sent.clear()
+            if sum(flight.sending for flight in self._flights) < self._log.parallel:
+                break
+            self._sent.wait()
         before = self._flights[-1].commit if self._flights else None
-        flight = _Flight(len(records))
+        flight = _Flight(len(records), size, self._sent)
         self._flights.append(flight)  # first of all, so that whatever comes finds it there
         flight.room.enter_context(self._room(len(records)))
         flight.commit = self._log.begin(records, before)

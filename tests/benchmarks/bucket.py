@@ -135,7 +135,7 @@ def get(queue: Any, count: int) -> int:
 
 def receive(queue: Any, count: int) -> int:
     batch = queue.receive_many(count)
-    batch.ack()
+    batch.ack(wait=False)
     return len(batch)
 
 
