@@ -10,6 +10,7 @@ from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
 from pqueue.request import Answer, Lot
 from pqueue.runtime import Runtime
+from pqueue.words import were
 
 log = logging.getLogger("pqueue")
 
@@ -134,7 +135,7 @@ class Ahead:
                 loan = self._loan
                 assert loan is not None
                 if self._monotonic() >= loan.deadline:
-                    log.warning("%d items claimed ahead were not asked for within their lease", len(self._ready))
+                    log.warning("%s claimed ahead and not asked for within the lease", were(len(self._ready), "item"))
                     self._note()
                     self._noted += len(self._ready)
                     self._ready = []

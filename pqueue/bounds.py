@@ -12,6 +12,7 @@ from pqueue.names import HEAD
 from pqueue.parts import Parts
 from pqueue.reader import Reader
 from pqueue.waiting import Waiting, check_timeout
+from pqueue.words import counted
 
 _TRUSTED = 0.05
 """Seconds after this object's own commit for which the tail that it left counts as the newest, where a look is dear."""
@@ -119,7 +120,7 @@ class Bound:
                 self._waiting.until(look, timeout, undo=lambda _: self._give(count), pace=self._waiting.full)
             )
         if not taken:
-            raise Full(f"{self.maxsize} items are in the queue and not acknowledged (maxsize)")
+            raise Full(f"{counted(self.maxsize, 'item')} in the queue and not acknowledged: that is its maxsize")
         try:
             yield
             self._level.committed()

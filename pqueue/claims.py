@@ -10,7 +10,7 @@ from pqueue import head as transitions
 from pqueue.abc import Serializer
 from pqueue.burying import BURIAL_MS, Burier
 from pqueue.combine import Combiner, Job
-from pqueue.errors import BlobMissing, CorruptSegment, Landed, QueueError
+from pqueue.errors import AnotherQueue, BlobMissing, CorruptSegment, Landed, QueueError, QueueGone
 from pqueue.head import Head, Range
 from pqueue.owing import Owing
 from pqueue.parts import Parts
@@ -152,6 +152,8 @@ class Consumer:
                 while owing.taken:
                     request.restore = [*request.restore, *owing.taken.popleft().lots]
                 owing.owe(request, self.ask(request))
+            except (QueueGone, AnotherQueue):
+                break  # and what it held with it
             except BaseException:
                 if not self._swaps.unheard(request):
                     owing.keep(request)

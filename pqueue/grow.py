@@ -57,7 +57,7 @@ class _Known:
 class Growing:
     """One writer of a queue whose segments grow. Not thread-safe: one commit at a time."""
 
-    parallel = 1
+    parallel = waves = 1
 
     def __init__(self, parts: Parts, appends: Appends) -> None:
         self._parts = parts
@@ -88,6 +88,11 @@ class Growing:
         while True:
             known = self._known or self._learn()
             shape = known.shape
+            if shape is not None and not known.at:
+                self._known = None
+                self._judge(known)
+                if not known.sealed:
+                    continue
             if (
                 shape is None
                 or known.sealed
@@ -97,46 +102,58 @@ class Growing:
             ):
                 self._roll(known)
                 continue
-            count = known.count
-            frame = shape.frame(records, count, self._parts.runtime.wall_ms() if self._timed else None)
-            seal = shape.seal(count + len(records)) if self._synced else b""
-            self._known = None  # forgotten unless the append is answered (rule 32)
-            try:
-                self._appends.append(known.text, known.at, frame, self._synced, seal)
-            except SegmentChanged as changed:
-                self._absorb(known, changed.behind)
-            except BlobMissing:
-                self._missing(known)
-            except (StoreFull, StoreRefused):
-                raise
-            except SyncFailed as error:
-                raise PutUncertain(
-                    "the disk did not confirm the write: the items can be read now and may be gone after a power cut"
-                ) from error
-            except StoreError as error:
-                if self._store.always_answers:
-                    raise
-                # Equal bytes found later would prove nothing (rule 32).
-                raise PutUncertain("the store did not answer: the items may be in the queue, or not") from error
-            else:
-                known.at += len(frame)
-                known.count = count + len(records)
-                self._known = known
+            if self._append(known, shape, records):
                 return
+
+    def _append(self, known: _Known, shape: Shape, records: Sequence[bytes]) -> bool:
+        """Whether they are in; False where the segment has another end, or is not there, which is known now."""
+        count = known.count
+        frame = shape.frame(records, count, self._parts.runtime.wall_ms() if self._timed else None)
+        seal = shape.seal(count + len(records)) if self._synced else b""
+        self._known = None  # forgotten unless the append is answered (rule 32)
+        try:
+            self._appends.append(known.text, known.at, frame, self._synced, seal)
+        except SegmentChanged as changed:
+            self._absorb(known, changed.behind)
+        except BlobMissing:
+            self._missing(known)
+        except (StoreFull, StoreRefused):
+            raise
+        except SyncFailed as error:
+            raise PutUncertain(
+                "the disk did not confirm the write: the items can be read now and may be gone after a power cut"
+            ) from error
+        except StoreError as error:
+            if self._store.always_answers:
+                raise
+            # Equal bytes found later would prove nothing (rule 32).
+            raise PutUncertain("the store did not answer: the items may be in the queue, or not") from error
+        else:
+            known.at += len(frame)
+            known.count = count + len(records)
+            self._known = known
+            return True
+        return False
 
     def mend(self) -> None:
         """Close the open segment if it ends in bytes that do not check out, so that readers get what is behind them."""
         known = self._learn()
         if known.shape is None or known.sealed:
             return
+        self._judge(known)
+        if known.sealed:
+            self._roll(known)
+
+    def _judge(self, known: _Known) -> None:
+        """Learn, under its lock, what the open segment ends in, or begins with where its header is damaged."""
         try:
-            self._appends.append(known.text, known.at, b"", sync=False, seal=b"")  # a look under the lock
+            self._appends.append(known.text, known.at, b"", sync=False, seal=b"")
         except SegmentChanged as changed:
             self._absorb(known, changed.behind)
-            if known.sealed:
-                self._roll(known)
         except BlobMissing:
             self._missing(known)
+        else:
+            known.sealed = not known.at  # not even a header is left
 
     def _absorb(self, known: _Known, behind: bytes) -> None:
         """Learn from the bytes behind `at`, which were read under the segment's lock (rule 22)."""

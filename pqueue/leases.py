@@ -13,6 +13,7 @@ from pqueue.claims import Consumer
 from pqueue.errors import QueueError
 from pqueue.request import Answer, Outcome, Request
 from pqueue.runtime import Runtime
+from pqueue.words import were
 
 log = logging.getLogger("pqueue")
 
@@ -246,5 +247,5 @@ class Tab:
                 raise
         late = sum(answer.where.stop - answer.where.start for answer in answers) - sum(settled[: len(answers)])
         if late:
-            log.warning("%d items were acknowledged after their lease had run out: others may get them again", late)
+            log.warning("%s acknowledged after the lease had run out: others may get them again", were(late, "item"))
         return loan

@@ -29,6 +29,10 @@ from pqueue.view import State
 IN_FLIGHT = 8
 """Uploads of one writer at a time."""
 
+_WAVES, _SHARED = 4, 2
+"""How many commits a stream has under way for each upload at a time: alone, so that it sends while a swap lists; and where
+others produce, too, whose swaps list what is there anyway."""
+
 LOOK_EVERY = 8
 """Swaps of a stream between two looks: without it, four streams got 13, 13, 13 and 393 of the commits (rule 9)."""
 
@@ -91,6 +95,7 @@ class Listing:
     """One writer of a queue whose segments are written whole. Up to `parallel` commits at a time, in order."""
 
     parallel = IN_FLIGHT
+    waves = _WAVES
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -327,6 +332,7 @@ class Listing:
         met = any(entry.name.writer != upload.name.writer for entry in new.entries[base.next - new.first :])
         streams = len(self._open) > 1
         self._look = met or (streams and self._swaps % LOOK_EVERY == 0)
+        self.waves = _SHARED if met else _WAVES
 
     def _ask(self, new: Tail, state: State) -> Document | None:
         """The swap's answer; None once the tail is known to be another while the answer is still out (rule 9)."""

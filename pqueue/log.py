@@ -46,6 +46,11 @@ class Log:
         self._size = 0
 
     @property
+    def waves(self) -> int:
+        """For each of these as many commits under way: those that are listed, that wait for that, that are sent."""
+        return self._way.waves
+
+    @property
     def parallel(self) -> int:
         """How many commits that were begun may be under way at once; 1 where `begin` can't be used."""
         return 1 if self._buffers else self._way.parallel

@@ -90,13 +90,20 @@ class Scanner:
 
         Raises:
             BlobMissing: the segment is not there.
-            CorruptSegment, NewerFormat: its header is another's.
+            NewerFormat: a newer version wrote it.
+            CorruptSegment: its header is another's, where segments do not grow.
         """
         if self.at:
             data = self._read(self.at)
         else:
             data = self._read(0)
-            self.shape.check_header(data)
+            try:
+                self.shape.check_header(data)
+            except CorruptSegment:
+                if not self._grows:
+                    raise
+                self.end = End.TORN  # its frames check out by themselves, like those behind any damage
+                return []
             self.at = len(self.shape.header)
             data = data[self.at :]
         found = self.shape.decode(data, self.at, self.count)

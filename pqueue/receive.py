@@ -15,6 +15,7 @@ from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
 from pqueue.request import Answer, Lot
 from pqueue.retry import Retry, text_of
 from pqueue.runtime import Runtime
+from pqueue.words import were
 
 log = logging.getLogger("pqueue")
 
@@ -104,7 +105,7 @@ class Receiver:
             if loan is None or self._runtime.monotonic() < loan.deadline:
                 return loan
             # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.
-            log.warning("%d items were lent too late, after their lease of %.1f s", loan.left, lease_ms / 1000)
+            log.warning("%s lent too late, after the lease of %.1f s", were(loan.left, "item"), lease_ms / 1000)
             self._unseen([(loan, lot) for lot in loan.lots])
         return None
 

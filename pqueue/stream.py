@@ -11,6 +11,7 @@ from pqueue.errors import QueueError, StoreError
 from pqueue.listing import Commit
 from pqueue.log import Log
 from pqueue.runtime import Event, Runtime, Task
+from pqueue.words import counted
 
 Room = Callable[[int], AbstractContextManager[None]]
 """A context in which so many items may be put."""
@@ -21,9 +22,6 @@ BYTES = 8 << 20
 """… and bytes of records, at most."""
 IN_FLIGHT = 64 << 20
 """Bytes of all commits under way, at most."""
-
-_WAVES = 4
-"""Commits under way for each upload at a time: those that are listed, those that wait for that, those that are sent."""
 
 
 class _Flight:
@@ -107,7 +105,7 @@ class Stream:
             return
         # While one swap lists what is uploaded, and the next waits for it, more is on its way.
         size = sum(map(len, records))
-        while len(self._flights) >= _WAVES * self._log.parallel or (
+        while len(self._flights) >= self._log.waves * self._log.parallel or (
             self._flights and size + sum(flight.size for flight in self._flights) > IN_FLIGHT
         ):
             self._land()
@@ -150,7 +148,7 @@ class Stream:
                 self.count += 0 if failed else flight.count
         if isinstance(error, QueueError):
             error.put_so_far = self.count
-        error.add_note(f"put_stream: the first {self.count} items are in the queue")
+        error.add_note(f"put_stream: in the queue are the first {counted(self.count, 'item')}")
 
 
 def parted(records: Iterable[bytes], most: int, size: int) -> Iterator[Sequence[bytes]]:

@@ -25,6 +25,7 @@ from pqueue.message import Message
 from pqueue.queue import Queue
 from pqueue.retry import RetryDelay, text_of
 from pqueue.where import Where, parse
+from pqueue.words import counted
 
 log = logging.getLogger("pqueue")
 
@@ -99,7 +100,7 @@ def work(
         try:
             worker.run(threads)
         finally:
-            log.info("ends: %d items done, %d attempts failed, %d items rejected", *worker.worked)
+            log.info("ends: %s done, %s failed, %s rejected", *map(counted, worker.worked, ("item", "attempt", "item")))
     return worker.worked
 
 

@@ -120,7 +120,7 @@ def test_a_worker_of_the_command_line_stops_gently(tmp_path):
     out, err = worker.communicate(timeout=60)
     assert (worker.returncode, out) == (0, "")
     assert "finishing" in err
-    assert "1 items done" in err
+    assert "1 item done" in err
     with pqueue.open(tmp_path / "jobs") as queue:
         assert queue.get_many(10) == ["b", "c"]
 

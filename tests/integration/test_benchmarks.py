@@ -38,7 +38,8 @@ def test_the_folder_has_every_row_with_its_goal(tmp_path):
         *("latency of a put, text: p99.9", "cost of a get (calls: of read and write), text: peak"),
     ):
         assert f"\n{work}" in told or f"{work} " in told, work
-    assert told.count("goal >= ") + told.count("goal <= ") >= 30
+    # Some are against peers, which are not installed everywhere.
+    assert told.count("goal >= ") + told.count("goal <= ") + told.count("not installed") >= 30
     rows = json.loads((tmp_path / "found").read_text())["rows"]
     assert all(row["ours"] for row in rows)
     charts = list((tmp_path / "charts").iterdir())

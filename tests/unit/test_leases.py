@@ -102,7 +102,7 @@ def test_answers_are_kept_as_they_were_until_it_is_known_that_they_went_out(capl
         [Answer("a", Range(0, 0, 2))],
         [Answer("a", Range(0, 0, 2)), Answer("a", Range(0, 2, 4))],
     ]
-    assert "2 items were acknowledged after their lease" in caplog.text
+    assert "2 items were acknowledged after the lease" in caplog.text
     assert not tab
 
 
