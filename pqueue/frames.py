@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, overload
 from zlib import crc32
 
 from pqueue.abc import Codec
@@ -53,6 +53,59 @@ class Frame(NamedTuple):
     body: bytes
     """Lengths and records, still encoded if the segment has codecs."""
     flags: int
+
+
+class Records(Sequence[bytes]):
+    """Records of one frame: cut out of its bytes only where somebody asks for them one by one."""
+
+    __slots__ = ("_body", "_ends", "_lengths", "_start", "_stop")
+
+    def __init__(self, body: bytes, lengths: array[int], start: int = 0, stop: int | None = None) -> None:
+        """Of all records, whose lengths stand before them in `body`, those from `start` to `stop`."""
+        self._body = body
+        self._lengths = lengths
+        self._start = start
+        self._stop = len(lengths) if stop is None else stop
+        self._ends: list[int] = []
+
+    @property
+    def joined(self) -> bytes:
+        """All of them, one behind another: one producer put them at once, so how they join is its own doing."""
+        count = len(self._lengths)
+        if self._start == 0 and self._stop == count:
+            return self._body[4 * count :]
+        ends = self._placed()
+        return self._body[ends[self._start] : ends[self._stop]]
+
+    def _placed(self) -> list[int]:
+        if not self._ends:
+            self._ends = list(accumulate(self._lengths, initial=4 * len(self._lengths)))
+        return self._ends
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def __iter__(self) -> Iterator[bytes]:
+        body = self._body
+        return iter([body[start:stop] for start, stop in pairwise(self._placed()[self._start : self._stop + 1])])
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> Records: ...
+    def __getitem__(self, index: int | slice) -> bytes | Records:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            assert step == 1, "records are cut into runs"
+            part = Records(self._body, self._lengths, self._start + start, self._start + max(start, stop))
+            part._ends = self._ends
+            return part
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        ends = self._placed()
+        return self._body[ends[self._start + index] : ends[self._start + index + 1]]
 
 
 class Decoded(NamedTuple):
@@ -187,11 +240,11 @@ class Shape:
                 return pos, first
         return None
 
-    def records(self, frame: Frame) -> list[bytes]:
+    def records(self, frame: Frame) -> Sequence[bytes]:
         """A frame's records; see `opened`."""
         return self.opened(frame)[0]
 
-    def opened(self, frame: Frame) -> tuple[list[bytes], int | None]:
+    def opened(self, frame: Frame) -> tuple[Sequence[bytes], int | None]:
         """A frame's records, and the time of its commit in ms since the epoch, where the queue records it.
 
         Raises:
@@ -215,10 +268,9 @@ class Shape:
             return [body], at_ms
         lengths = array("I")
         lengths.frombytes(body[: 4 * count])
-        ends = list(accumulate(lengths, initial=4 * count))
-        if len(lengths) != count or ends[-1] != len(body):
+        if len(lengths) != count or 4 * count + sum(lengths) != len(body):
             raise CorruptSegment(f"the lengths in the frame of item {frame.first} do not add up")
-        return [body[start:stop] for start, stop in pairwise(ends)], at_ms
+        return Records(body, lengths), at_ms
 
 
 # A header's fields bound its bytes: lengths below 2**27, flags below 8. Cheap enough to try at each byte of a segment.

@@ -151,7 +151,9 @@ class _Cursor:
         self.scanner = scanner
         self._first = 0
         """The item of the segment that `_records[0]` is."""
-        self._records: list[bytes] = []
+        self._records: Sequence[bytes] = ()
+        self._passed: tuple[int, Sequence[bytes]] = (0, ())
+        """What was in the window before, and its first item: a swap that was lost may go back there."""
         self._frames: deque[Frame] = deque()
         self._marks: list[tuple[int, int]] = []
         """First item and time of the frames that have one."""
@@ -174,61 +176,86 @@ class _Cursor:
         Raises:
             Damage: the segment is closed, and this item can't be read.
         """
+        first, passed = self._passed
+        if first <= item < first + len(passed) and item < self._first and self._whole:
+            return passed[item - first : item - first + wanted]
         whole, self._whole = self._whole, False
         if item < self._first or not whole:
             self.scanner = self.scanner.again()
             self._first = 0
-            self._records.clear()
+            self._records, self._passed = (), (0, ())
             self._frames.clear()
             self._marks.clear()
+        elif self._records and item >= self._first + len(self._records):
+            self._passed = self._first, self._records
+            self._first += len(self._records)
+            self._records = ()
         try:
-            while self._first + len(self._records) - item < wanted and self._advance(item, entry):
+            while self._first + len(self._records) - item < wanted and self._advance(item, wanted, entry):
                 pass
         except Exception:
             self._whole = True
             raise
         start = item - self._first
         if start > 4 * AHEAD:
-            del self._records[:start]
+            self._records = self._records[start:]
             self._first += start
             start = 0
         self._whole = True
         return self._records[start : start + wanted]
 
-    def _advance(self, item: int, entry: Entry) -> bool:
-        """Decode more; whether there was more."""
-        scanner = self.scanner
+    def _advance(self, item: int, wanted: int, entry: Entry) -> bool:
+        """Decode more; whether there was more that is worth joining to what is there."""
         if not self._frames:
-            if entry.count != OPEN and scanner.count >= entry.count:
-                return False
-            try:
-                self._frames.extend(scanner.more())
-            except CorruptSegment as error:
-                return self._damaged(item, entry, str(error))
+            more = self._fetch(item, entry)
             if not self._frames:
-                return entry.count != OPEN and scanner.count < entry.count and self._damaged(item, entry)
+                return more
+        if self._holds(item) and 2 * self._frames[0].count >= wanted > 1:
+            return False  # a large frame is dearer to cut up than what is left of the last one is to hand out alone
         decoded = 0
         while self._frames and decoded < AHEAD:
             frame = self._frames[0]
             stop = frame.first + frame.count
             if stop > item:
                 try:
-                    records, at_ms = scanner.shape.opened(frame)
-                    self._records.extend(records)
-                    if at_ms is not None:
-                        self._marks.append((frame.first, at_ms))
+                    records, at_ms = self.scanner.shape.opened(frame)
                 except CorruptSegment as error:
                     if self._holds(item):
                         return bool(decoded)
                     self._frames.popleft()
                     items = Range(entry.ordinal, frame.first, stop)
-                    return self._pass(item, entry, items, (scanner.at, frame.body, str(error)))
+                    return self._pass(item, entry, items, (self.scanner.at, frame.body, str(error)))
+                self._gather(records)
+                if at_ms is not None:
+                    self._marks.append((frame.first, at_ms))
             else:
-                self._records.clear()
+                self._records = ()
                 self._first = stop
             self._frames.popleft()
             decoded += frame.count
         return True
+
+    def _fetch(self, item: int, entry: Entry) -> bool:
+        """Scan on; where that brings no frames: whether damage was passed."""
+        scanner = self.scanner
+        if entry.count != OPEN and scanner.count >= entry.count:
+            return False
+        try:
+            self._frames.extend(scanner.more())
+        except CorruptSegment as error:
+            return self._damaged(item, entry, str(error))
+        if self._frames:
+            return True
+        return entry.count != OPEN and scanner.count < entry.count and self._damaged(item, entry)
+
+    def _gather(self, records: Sequence[bytes]) -> None:
+        """Behind what there is: a frame alone stays in one piece."""
+        if not self._records:
+            self._records = records
+        elif isinstance(self._records, list):
+            self._records.extend(records)
+        else:
+            self._records = [*self._records, *records]
 
     def _damaged(self, item: int, entry: Entry, why: str = "") -> bool:
         """Go on behind bytes that do not check out."""
@@ -245,7 +272,7 @@ class _Cursor:
         return self._first + len(self._records) > item
 
     def _pass(self, item: int, entry: Entry, items: Range, what: tuple[int, bytes, str]) -> bool:
-        self._records.clear()
+        self._records = ()
         self._first = items.stop
         if items.stop <= item:
             return True

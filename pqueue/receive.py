@@ -323,11 +323,18 @@ class Receiver:
 
     def _attend(self, now: float) -> float | None:
         """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
+        dropped = []
         while self.dropped:
             loan, offset = self.dropped.popleft()
             if self._leases.hold(loan):  # not a parent's, not lost
-                log.warning("the message of offset %d was dropped without an answer: its lease is left to end", offset)
+                dropped.append(offset)
                 self._done(loan, 1)
+        if dropped:
+            log.warning(
+                "%s dropped without an answer, from offset %d on: the lease is left to end",
+                were(len(dropped), "message"),
+                min(dropped),
+            )
         if self._ahead and now - self._since >= _STALE:
             self.release()
         elif self._tab and now >= self._due:

@@ -126,3 +126,21 @@ def test_a_header_tells_how_much_its_frame_wants():
     assert SHAPE.wants(data[:FRAME], 4) == len(data)
     assert SHAPE.wants(data[: FRAME - 1], 4) == FRAME
     assert SHAPE.wants(data, 5) == 0
+
+
+def test_records_are_a_sequence_that_knows_how_they_join():
+    items = [b"a", b"", b"ccc", b"dd"]
+    found = SHAPE.decode(SHAPE.frame(items, 0), 0, 0)
+    records = SHAPE.records(found.frames[0])
+    assert list(records) == items
+    for start in range(5):
+        for stop in range(5):
+            part = records[start:stop]
+            assert list(part) == items[start:stop]
+            assert [part[index] for index in range(len(part))] == items[start:stop]
+            assert part.joined == b"".join(items[start:stop])
+            assert list(part[1:]) == items[start:stop][1:]
+    assert (records[-1], records[-4]) == (b"dd", b"a")
+    for index in (4, -5):
+        with pytest.raises(IndexError):
+            records[index]
