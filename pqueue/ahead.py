@@ -53,6 +53,8 @@ class Ahead:
         self._noted = 0
         """Items of that lot whose hand-out is on the tab."""
         self._sent = 0.0
+        self._closed = False
+        """Nothing is claimed any more."""
         self._fetched = float("-inf")
         self._leases.chore(self._attend)
 
@@ -79,7 +81,7 @@ class Ahead:
             return items
         with self._fetching:
             items = self._slice(count)  # another thread may have fetched meanwhile
-            if items:
+            if items or self._closed:
                 return items
             wanted = max(count, self._prefetch)
             if self._monotonic() - self._fetched < _SOON:
@@ -114,6 +116,7 @@ class Ahead:
     def close(self) -> None:
         """Acknowledge what was handed out, give back the rest, uncounted (rule 18)."""
         with self._fetching:
+            self._closed = True
             with self._guard:
                 self._note()
                 if self._loan is not None:

@@ -113,9 +113,8 @@ class Dead:
 
     def _chosen(self, which: Iterable[Letter | int] | Letter | int | None) -> Iterator[Letter]:
         """Each once, as it is when its turn comes, but for those that are being written."""
-        dying = self._dying()
         for letter in self if which is None else self._named((which,) if isinstance(which, Letter | int) else which):
-            if letter.offset in dying:
+            if letter.offset in self._dying():  # after it was read: the mark is there before the letter, and longer
                 log.warning("the dead letter of offset %d stays for now: it is being written", letter.offset)
             else:
                 yield letter

@@ -171,9 +171,14 @@ class Shape:
         """
         if data.startswith(self.header):
             return
-        if data[:8] == MAGIC and len(data) >= _HEADER.size and _HEADER.unpack_from(data)[1] > FORMAT:
+        if data[:8] == MAGIC and len(data) >= _HEADER.size and _HEADER.unpack_from(data)[1] > FORMAT and self._checks(data):
             raise NewerFormat("the segment was written by a newer version of pqueue; upgrade this one")
         raise CorruptSegment(f"its header is not that of this queue and segment (it begins with {data[:16].hex()})")
+
+    def _checks(self, header: bytes) -> bool:
+        """Whether a header of another version is one: each ends in a checksum like ours."""
+        end = _HEADER.size + _HEADER.unpack_from(header)[-1]
+        return header[end : end + 4] == _CHECK.pack(crc32(header[:end], self.seed))
 
     def decode(self, data: bytes, at: int, count: int) -> Decoded:
         """The whole frames of `data`, which starts at position `at` of the segment, behind `count` items."""

@@ -31,7 +31,7 @@ _TRIES = 5
 class _Known:
     """What is known of the segment that is open, or was."""
 
-    __slots__ = ("at", "count", "entry", "floor", "sealed", "shape", "text", "version")
+    __slots__ = ("at", "count", "end", "entry", "floor", "sealed", "shape", "text", "version")
 
     def __init__(self, version: Version, entry: Entry | None, shape: Shape | None, floor: int) -> None:
         self.version = version
@@ -45,6 +45,8 @@ class _Known:
         self.count = max(entry.count, 0) if entry else 0
         self.sealed = shape is None
         """Nothing is appended any more: a seal, or torn bytes seen under the lock (rule 23)."""
+        self.end = 0
+        """Where damage was seen: how long the segment is. A writer that knows that end sees no damage, only a seal."""
         self.floor = floor
         """No new offset may lie below it: the head as it was before the segment was read (rule 26)."""
 
@@ -166,6 +168,7 @@ class Growing:
             # What checks out behind the damage counts, and with it what the damage took: readers report that and go on.
             # So does a frame whose sync failed, which the kernel has dropped since, but the seal behind it tells (rule 25).
             known.count = known.shape.beyond(behind, known.count)
+            known.end = known.at + len(behind)
         # Torn bytes seen under the lock are no write under way: they close the segment as a seal does (rule 23).
         known.sealed = found.end is not End.OPEN
         self._known = known
@@ -215,14 +218,16 @@ class Growing:
         state = self._view.state
         if state.version != known.version:
             return  # somebody else did
-        if known.shape is not None and not known.sealed:
+        if known.shape is not None and (not known.sealed or known.end):
+            end = known.end or known.at
             try:
-                self._appends.append(known.text, known.at, known.shape.seal(known.count), sync=False, seal=b"")
+                self._appends.append(known.text, end, known.shape.seal(known.count), sync=False, seal=b"")
             except Landed as landed:
                 raise landed.__cause__ or landed from None  # the seal has landed, not the records
             except SegmentChanged as changed:
-                self._absorb(known, changed.behind)
-                return
+                if not known.end:
+                    self._absorb(known, changed.behind)
+                return  # learned anew
             except BlobMissing:
                 self._missing(known)
                 return

@@ -85,6 +85,17 @@ class Log:
             StoreFull, StoreError: not put.
             PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
         """
+        try:
+            self.land(records)
+        except Landed as landed:
+            raise landed.__cause__ or landed from None
+
+    def land(self, records: Sequence[bytes]) -> None:
+        """As `put`, but tells of an interrupt that came when they were in.
+
+        Raises:
+            Landed: interrupted, and they are in.
+        """
         weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
@@ -96,8 +107,6 @@ class Log:
                     self._way.commit(records)
                 else:
                     combiner.run(records)
-            except Landed as landed:
-                raise landed.__cause__ or landed from None
             finally:
                 try:
                     combiner.leave(token)

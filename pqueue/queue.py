@@ -543,9 +543,10 @@ class Queue(Generic[T]):
 
     def __len__(self) -> int:
         """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
-        held = self._unanswered()
+        waiting = self._consumer.waiting()
+        held = self._unanswered()  # afterwards: what goes out meanwhile is counted, not taken off twice
         owed = sum(map(len, tuple(self._owed)))
-        return max(0, self._consumer.waiting() - held) + self._log.buffered + owed
+        return max(0, waiting - held) + self._log.buffered + owed
 
     def __bool__(self) -> bool:
         """True, as an open file is."""
@@ -653,7 +654,7 @@ class Queue(Generic[T]):
         self._puts_plainly = self._gets_plainly = False
         self._waiting.tell()
         try:
-            self._receiver.release()
+            self._receiver.close()
             if self._ahead is not None:
                 self._ahead.close()
         except QueueError:

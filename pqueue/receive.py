@@ -63,6 +63,7 @@ class Receiver:
         """Acknowledgements that nobody waits for, and what is given back unseen."""
         self._due = float("inf")
         """When what is on the tab is to be sent."""
+        self._closed = False
         self._eager = False
         """Whether nobody waited for the last acknowledgement."""
         self.dropped: deque[tuple[Loan, int]] = deque()
@@ -112,7 +113,7 @@ class Receiver:
     def acknowledge(self, messages: Sequence[Message[Any]], wait: bool = True) -> None:
         """See `Message.ack`."""
         self._eager = not wait
-        if not wait:
+        if not wait and messages and self._may_wait(messages[0]._loan):  # noqa: SLF001
             self._note(messages)
             return
         asked = self._asked
@@ -169,7 +170,16 @@ class Receiver:
     def flush(self) -> None:
         """Send the acknowledgements that nobody waits for."""
         self._due = float("inf")
-        self._tab.send()
+        try:
+            self._tab.send()
+        except BaseException:
+            self._due = self._runtime.monotonic() + _LINGER
+            raise
+
+    def close(self) -> None:
+        """As `release`; what is answered from now on is answered at once."""
+        self._closed = True
+        self.release()
 
     # -- within -------------------------------------------------------------------------------------------------------
 
@@ -232,23 +242,25 @@ class Receiver:
             ]
         return made
 
+    def _wait_for(self, loan: Loan) -> float:
+        """Seconds that an acknowledgement may wait."""
+        return min(self._linger, loan.lease_ms / 3000)
+
+    def _may_wait(self, loan: Loan) -> bool:
+        """Whether its acknowledgement may: not when the lease is nearly over, or nobody is left to send it."""
+        return not self._closed and loan.deadline - self._runtime.monotonic() > 2 * self._wait_for(loan)
+
     def _note(self, messages: Sequence[Message[Any]]) -> None:
         """Acknowledge these with the next swap, or soon."""
-        if not messages:
-            return
         with self._guard:
             answers = self._begun(messages, _ACK)
             self._ended(messages)
         now = self._answered = self._runtime.monotonic()
         for answer in answers:
             self._tab.add(answer)
-        loan = messages[0]._loan  # noqa: SLF001
-        wait = min(self._linger, loan.lease_ms / 3000)
-        if loan.deadline - now < 2 * wait:
-            self.flush()
-        else:
-            self._due = min(self._due, now + wait)
-            self._leases.within(wait)
+        wait = self._wait_for(messages[0]._loan)  # noqa: SLF001
+        self._due = min(self._due, now + wait)
+        self._leases.within(wait)
         lost = len(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
         if lost:
             raise _lost(lost, messages)

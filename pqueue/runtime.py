@@ -12,14 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
-_MOST = 64
-"""Threads of the shared pool."""
+_IDLE = 30.0
+"""Seconds after which a thread of the shared pool that has nothing to do ends."""
 _LONGEST = 1e6
 """Seconds: more than a lock can count would be an error."""
 
@@ -115,7 +115,7 @@ class Task(Generic[T]):
 
 
 class _Pool:
-    """Daemon threads that run what they are given.
+    """Daemon threads that run what they are given, as many as there are tasks: a task may wait for another one.
 
     Not the standard library's: that one, interrupted just as it starts a thread, never lets the process end, and it
     takes nothing more once the interpreter has begun to end, when queues that were left open are still to be closed.
@@ -125,28 +125,29 @@ class _Pool:
         self._tasks: SimpleQueue[Task[Any]] = SimpleQueue()
         self._idle: list[None] = []
         """One entry for each thread that waits for work and for which none is there."""
-        self._threads = 0
 
     def start(self, task: Task[Any]) -> None:
         """Run it."""
         try:
             self._idle.pop()
         except IndexError:
-            if self._threads < _MOST:
-                try:
-                    threading.Thread(target=self._loop, name="pqueue-worker", daemon=True).start()
-                except RuntimeError:  # no more threads, or the interpreter ends
-                    if not self._threads:
-                        task.run()
-                        return
-                else:
-                    self._threads += 1
+            try:
+                threading.Thread(target=self._loop, name="pqueue-worker", daemon=True).start()
+            except RuntimeError:  # no more threads, or the interpreter ends
+                task.run()
+                return
         self._tasks.put(task)
 
     def _loop(self) -> None:
         while True:
-            self._tasks.get().run()
-            self._idle.append(None)
+            try:
+                self._tasks.get(timeout=_IDLE).run()
+            except Empty:
+                with suppress(IndexError):
+                    self._idle.pop()
+                    return  # else a task is on its way
+            else:
+                self._idle.append(None)
 
 
 class Runtime:

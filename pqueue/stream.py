@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-from pqueue.errors import QueueError, StoreError
+from pqueue.errors import Landed, QueueError, StoreError
 from pqueue.listing import Commit
 from pqueue.log import Log
 from pqueue.runtime import Event, Runtime, Task
@@ -100,7 +100,11 @@ class Stream:
     def _put(self, records: Sequence[bytes]) -> None:
         if self._log.parallel == 1:
             with self._room(len(records)):
-                self._log.put(records)
+                try:
+                    self._log.land(records)
+                except Landed as landed:
+                    self.count += len(records)
+                    raise landed.__cause__ or landed from None
             self._landed(len(records))
             return
         # While one swap lists what is uploaded, and the next waits for it, more is on its way.

@@ -54,3 +54,47 @@ def test_a_segment_that_is_emptied_does_not_stop_puts(where):
     with pqueue.open(where) as queue:
         queue.put("d")
         assert queue.get() == "d"
+
+
+def everything(queue):
+    found = []
+    while True:
+        try:
+            found.append(queue.get(block=False))
+        except pqueue.CorruptSegment:
+            continue
+        except pqueue.Empty:
+            return found
+
+
+@pytest.mark.parametrize("place", ["header", "middle"])
+@pytest.mark.parametrize("closes", ["a put", "a get"])
+def test_a_producer_that_knew_the_end_before_the_damage_loses_nothing(tmp_path, place, closes):
+    where = tmp_path / "q"
+    with pqueue.open(where) as before, pqueue.open(where) as after:
+        held = before.put("first") or before.receive()  # so that the closed segment stays
+        for index in range(10):
+            before.put(f"item {index}")
+        (segment,) = (where / "seg").iterdir()
+        data = bytearray(segment.read_bytes())
+        data[data.index(b"item 3") if place == "middle" else 0] ^= 0xFF
+        with segment.open("r+b") as file:
+            file.write(data)
+        found = []
+        if closes == "a put":
+            after.put("another's")
+        else:
+            found += everything(after)
+        before.put("behind")
+        found += everything(after)
+        held.ack()
+    lost = {"item 3"} if place == "middle" else set()
+    wanted = [f"item {index}" for index in range(10) if f"item {index}" not in lost]
+    assert found == [*wanted, *(["another's"] if closes == "a put" else []), "behind"]
+
+
+def test_a_damaged_version_is_damage(where):
+    damage(where, lambda data: data[:8] + b"\x03" + data[9:])
+    with pqueue.open(where) as queue:
+        queue.put("d")
+        assert everything(queue) == ["a", "b", "c", "d"]

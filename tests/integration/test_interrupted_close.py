@@ -1,5 +1,7 @@
 """Ctrl-C in a `get`, and the object is closed instead of asked again: others get what it had taken, in order."""
 
+import threading
+
 import pytest
 
 from pqueue.errors import Landed
@@ -83,3 +85,53 @@ def test_a_close_that_is_interrupted_is_called_again(place, monkeypatch):
     queue.close()
     with place.open(ack_linger=0) as other:
         assert list(other) == ["b", "c"]
+
+
+def test_a_stream_that_is_interrupted_knows_how_far_it_came(place):
+    with place.open() as queue:
+        if not place.appends:
+            return  # there commits are counted as they land
+        store = queue._store
+        append = store.appends.append
+        count = iter(range(100))
+
+        def appended(*more):
+            append(*more)
+            if next(count) == 3:
+                raise Landed(None) from KeyboardInterrupt()
+
+        store.appends.append = appended
+        with pytest.raises(KeyboardInterrupt) as told:
+            queue.put_stream(iter(range(1000)), batch=10)
+        assert f"the first {len(queue)} items" in told.value.__notes__[0]
+
+
+def test_get_after_anothers_close_claims_nothing(place):
+    queue = place.open(ack_linger=30)
+    queue.put_many(range(10))
+    assert queue.get() == 0
+    ahead = queue._ahead
+    ahead.close()
+    assert ahead.take(1) == []
+    with place.open() as other:
+        assert len(other) == 9
+    queue.close()
+
+
+def test_many_streams_of_one_process_end(place):
+    queues = [place.open() for _ in range(12)]
+    done = []
+
+    def stream(queue):
+        done.append(queue.put_stream(((id(queue), index) for index in range(400)), batch=4))
+
+    threads = [threading.Thread(target=stream, args=(queue,), daemon=True) for queue in queues]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert done == [400] * 12
+    with place.open() as other:
+        assert len(other) == 4800
+    for queue in queues:
+        queue.close()

@@ -297,3 +297,72 @@ def test_too_late_is_told_or_logged(place, caplog):
         with pytest.raises(pqueue.ClaimLost):
             message.ack(wait=False)
         again.ack()
+
+
+def test_acknowledged_after_close_it_is_told(place):
+    queue = place.open()
+    queue.put("a")
+    message = queue.receive()
+    queue.close()
+    with pytest.raises(pqueue.QueueError):
+        message.ack(wait=False)
+
+
+def test_acknowledgements_that_could_not_be_sent_are_sent_again(place, monkeypatch):
+    with place.open() as queue, place.open() as other:
+        queue.put("a")
+        message = queue.receive()
+        with monkeypatch.context() as failing:
+
+            def refused(*_):
+                raise pqueue.StoreError("away")
+
+            failing.setattr(queue._store, "swap", refused)
+            message.ack(wait=False)
+            time.sleep(0.5)
+            assert len(other) == 1
+        until = time.monotonic() + 30
+        while len(other):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_near_the_end_of_its_lease_an_acknowledgement_is_waited_for(place):
+    with place.open(auto_extend=False) as queue, place.open() as other:
+        queue.put("a")
+        message = queue.receive(lease=5)
+        message._loan.deadline = time.monotonic() + 0.05
+        message.ack(wait=False)
+        assert len(other) == 0
+
+
+def test_a_letter_whose_burial_begins_while_others_are_requeued_stays(place, monkeypatch):
+    with place.open() as queue:
+        queue.put_many("ab")
+        queue.receive().reject("no")
+
+        def which():
+            yield 0
+            with monkeypatch.context() as dies:
+                dies.setattr("pqueue.burying.transitions.buried", lambda head, *_: (head, 0))
+                queue.receive().reject("no")
+            yield 1
+
+        assert queue.dead.requeue(which()) == 1
+        assert [letter.offset for letter in queue.dead] == [1]
+
+
+def test_len_counts_what_goes_out_while_it_looks(place, monkeypatch):
+    with place.open() as queue:
+        queue.put_many(range(10))
+        queue.receive_many(5).ack(wait=False)
+        waiting = queue._consumer.waiting
+
+        def looked():
+            found = waiting()
+            queue.sync()
+            return found
+
+        monkeypatch.setattr(queue._consumer, "waiting", looked)
+        assert len(queue) >= 5
+        assert len(queue) == 5

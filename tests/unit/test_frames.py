@@ -1,6 +1,7 @@
 """Frames: what is written comes out, what is not whole does not, and nothing of another segment ever does."""
 
 import random
+from zlib import crc32
 
 import pytest
 
@@ -117,6 +118,9 @@ def test_headers_of_another_queue_or_a_newer_format_are_told_apart():
         SHAPE.check_header(b"")
     newer = bytearray(SHAPE.header)
     newer[8] = 9
+    with pytest.raises(CorruptSegment):
+        SHAPE.check_header(bytes(newer))  # one byte damaged
+    newer[-4:] = crc32(newer[:-4], SHAPE.seed).to_bytes(4, "little")
     with pytest.raises(NewerFormat):
         SHAPE.check_header(bytes(newer))
 
