@@ -96,6 +96,16 @@ def merged(found: Sequence[Layer]) -> QueueSettings:
         raise SettingsError(explained(error, _FIELDS, store.get("backend"), origins(found))) from error
 
 
+def place(settings: QueueSettings) -> str:
+    """Where a queue is, as a person would write it."""
+    store = settings.store.model_dump(mode="json")
+    if "path" in store:
+        return str(store["path"])
+    if "bucket" in store:
+        return f"{store['backend']}://{store['bucket']}/{store.get('prefix', '')}".rstrip("/")
+    return f"{store['backend']}://{store.get('name', '')}"
+
+
 def origins(found: Sequence[Layer]) -> dict[str, str]:
     """Who set what, by name; `store.NAME` for the store's settings."""
     told: dict[str, str] = {}

@@ -21,10 +21,12 @@ from pqueue.errors import (
     ShutDown,
     StoreError,
 )
+from pqueue.head import Range
 from pqueue.message import Message
 from pqueue.queue import Queue
+from pqueue.request import Answer
 from pqueue.retry import RetryDelay, text_of
-from pqueue.where import Where, parse
+from pqueue.where import Where, parse, place
 from pqueue.words import counted
 
 log = logging.getLogger("pqueue")
@@ -44,6 +46,10 @@ _TRIES = 5
 
 class Reject(Exception):  # what a handler wants, not what went wrong here
     """Raised by a handler: nobody is to try this item again. It becomes a dead letter, with the text as its reason."""
+
+
+class Unfit(SerializationError):
+    """Raised by a handler: it can't take such an item at all. The item is given back uncounted, and the worker ends."""
 
 
 class Worked(NamedTuple):
@@ -86,6 +92,7 @@ def work(
 
     Raises:
         QueueError: the queue can't be opened, or is gone; not for what passes.
+        Unfit: the handler has raised it; what the other threads held is finished.
     """
     if threads < 1:
         raise ValueError("'threads' must be a positive number")
@@ -96,11 +103,12 @@ def work(
         found = found.model_copy(update={"retry_delay": RETRY_DELAY})
     with _signals(stop), open_queue(found, item=item) as queue:
         worker = _Worker(queue, handler, stop, timeout)
-        log.info("working on %s with %d threads", queue.meta.queue, threads)
+        log.info("working on %s with %s", place(found), counted(threads, "thread"))
         try:
             worker.run(threads)
         finally:
-            log.info("ends: %s done, %s failed, %s rejected", *map(counted, worker.worked, ("item", "attempt", "item")))
+            done = map(counted, worker.worked, ("item", "attempt", "item"))
+            log.info("ends: %s done, %s failed, %s rejected%s", *done, worker.left())
     return worker.worked
 
 
@@ -135,6 +143,7 @@ class _Worker:
         self._timeout = timeout
         self._guard = threading.Lock()
         self._error: BaseException | None = None
+        self._idle = False
         self.worked = Worked(0, 0, 0)
 
     def run(self, threads: int) -> None:
@@ -149,6 +158,16 @@ class _Worker:
             thread.join()
         if self._error is not None:
             raise self._error
+
+    def left(self) -> str:
+        """What to say of items that were not waited for."""
+        if not self._idle:
+            return ""
+        try:
+            count = self._queue.stats().given_back
+        except QueueError:  # it is no more than a word
+            return ""
+        return f"; {counted(count, 'item')} wait{'s' if count == 1 else ''} for a retry" if count else ""
 
     def _kept(self) -> None:
         try:
@@ -166,6 +185,7 @@ class _Worker:
                 message = self._queue.receive(timeout=_LOOK if self._timeout is None else min(_LOOK, self._timeout))
             except Empty:
                 if self._timeout is not None and time.monotonic() - last >= self._timeout:
+                    self._idle = True
                     return
                 continue
             except ShutDown:
@@ -194,6 +214,9 @@ class _Worker:
             reason = str(reject)
             log.warning("the item at offset %d was rejected: %s", message.offset, reason)
             self._answer(message, lambda: message.reject(reason), rejected=1)
+        except Unfit as error:
+            self._answer(message, lambda: _as_before(message))
+            raise Unfit(f"the item at offset {message.offset}, {error}") from error
         except Exception as error:
             text = f"{type(error).__name__}: {text_of(error)}"
             log.warning("attempt %d of the item at offset %d failed: %s", message.attempt, message.offset, text)
@@ -226,3 +249,9 @@ class _Worker:
                     was = self.worked
                     self.worked = Worked(was.done + done, was.failed + failed, was.rejected + rejected)
                 return
+
+
+def _as_before(message: Message[Any]) -> None:
+    """Give it back as if it had never been lent (rule 18)."""
+    back = Answer("", Range(0, 0, 0), back=True, counted=False)
+    message._receiver._answer((message,), back)  # noqa: SLF001  # for whoever runs handlers, not for handlers

@@ -10,7 +10,7 @@ from pqueue.cli.output import aligned
 from pqueue.config import config_file, configured_names
 from pqueue.errors import QueueAbsent, QueueError, QueueGone
 from pqueue.stats import survey
-from pqueue.where import parse
+from pqueue.where import parse, place
 
 _ERROR = "error: "
 
@@ -38,7 +38,7 @@ def _row(name: str) -> tuple[dict[str, Any], Exception | None]:
     row: dict[str, Any] = {"name": name, "place": "", "waiting": None, "told": ""}
     try:
         settings = parse(name, {"create": False})
-        row["place"] = _place(settings.store.model_dump(mode="json"))
+        row["place"] = place(settings)
         with looked_at(settings) as (store, codecs):
             stats = survey(store, codecs)
         row["waiting"] = stats.waiting + stats.given_back
@@ -49,13 +49,3 @@ def _row(name: str) -> tuple[dict[str, Any], Exception | None]:
         row["told"] = f"{_ERROR}{error}"
         return row, error
     return row, None
-
-
-def _place(store: dict[str, Any]) -> str:
-    """Where it is, as a person would write it."""
-    backend = store["backend"]
-    if "path" in store:
-        return str(store["path"])
-    if "bucket" in store:
-        return f"{backend}://{store['bucket']}/{store.get('prefix', '')}".rstrip("/")
-    return f"{backend}://{store.get('name', '')}"

@@ -20,7 +20,7 @@ from pqueue.cli.base import Settings, Where, app, layers_of
 from pqueue.cli.formats import Format, encoded
 from pqueue.errors import SerializationError, SettingsError
 from pqueue.where import merged
-from pqueue.work import Reject, work
+from pqueue.work import Unfit, work
 
 _PLACE = "{}"
 
@@ -45,17 +45,23 @@ class Command:
 
         Raises:
             CommandFailed: its exit code is not 0.
-            Reject: no command line can hold the item.
+            Unfit: the item can't be given to a command, or not so.
         """
         try:
             data = encoded(item, Format.lines).removesuffix(b"\n")
         except SerializationError as error:
-            raise Reject(str(error)) from error
+            raise _unfit(
+                item,
+                f"no command can be given it ({error.__cause__})",
+                "use --call MODULE:FUNCTION, or a handler in Python (pqueue.work)",
+            ) from error
         words = [os.fsencode(word) for word in self._words]
         if self._takes:
             if b"\0" in data:
-                raise Reject(
-                    "a word of a command can't hold a zero byte: leave {} out, to have items on standard input"
+                raise _unfit(
+                    item,
+                    "a word of a command can't hold its zero bytes",
+                    "leave {} out, to have items on standard input",
                 )
             words = [word.replace(_PLACE.encode(), data) for word in words]
         # In a group of its own: Ctrl-C is for this process, which then lets the command finish.
@@ -83,6 +89,10 @@ class Command:
                 _kill(process)
 
 
+def _unfit(item: Any, why: str, instead: str) -> Unfit:
+    return Unfit(f"{type(item).__name__}: {why}; it stays in the queue, uncounted: {instead}")
+
+
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a command, and what it has started in its group."""
     if process.poll() is None:
@@ -96,19 +106,29 @@ def function(name: str) -> Callable[[Any], object]:
     Raises:
         SettingsError: there is none.
     """
+    found = _imported("--call", "FUNCTION", name)
+    if not callable(found):
+        raise SettingsError(f"--call {name}: it can't be called")
+    return found  # type: ignore[no-any-return]  # as far as can be told
+
+
+def _imported(option: str, kind: str, name: str) -> Any:
+    """What an option's `module:name` stands for.
+
+    Raises:
+        SettingsError: nothing.
+    """
     module, colon, path = name.partition(":")
     if not (module and colon and path):
-        raise SettingsError(f"--call takes MODULE:FUNCTION, not {name!r}")
+        raise SettingsError(f"{option} takes MODULE:{kind}, not {name!r}")
     sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise SettingsError(f"--call {name}: {error}") from error
-    if not callable(found):
-        raise SettingsError(f"--call {name}: it can't be called")
-    return found  # type: ignore[no-any-return]  # as far as can be told
+        raise SettingsError(f"{option} {name}: {error}") from error
+    return found
 
 
 @app.command("work")
@@ -118,6 +138,9 @@ def work_(
         list[str] | None, typer.Argument(metavar="[-- COMMAND [ARGUMENT]...]", help="{} stands for the item.")
     ] = None,
     call: Annotated[str, typer.Option("--call", metavar="MODULE:FUNCTION", help="Call this instead.")] = "",
+    item: Annotated[
+        str, typer.Option("--item", metavar="MODULE:TYPE", help="What --call is to be called with: items of this type.")
+    ] = "",
     threads: Annotated[int, typer.Option("--threads", "-j", metavar="N", min=1, help="Items at a time.")] = 1,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="End when none came for so long.")
@@ -131,13 +154,17 @@ def work_(
     has come `max_attempts` times, if the queue was made with that (`pqueue put WHERE -s max_attempts=5 ...`); else it
     comes for ever. Without {} among the words the item is the command's standard input. At the
     first SIGTERM or Ctrl-C the items being worked on are finished; at the second they are broken off, and come again.
+    An item that can't be given to a command, being neither text nor bytes nor JSON, ends this with 4, and stays.
     """
     if bool(call) == bool(words):
         raise SettingsError("say what to do: either --call MODULE:FUNCTION, or -- COMMAND")
+    if item and not call:
+        raise SettingsError("--item is for --call: a command is given text")
     logging.getLogger("pqueue").setLevel(logging.INFO)
+    kind = _imported("--item", "TYPE", item) if item else None
     handler = Command(words) if words else function(call)
     try:
-        work(merged(layers_of(where, given, create=False)), handler, threads=threads, timeout=timeout)
+        work(merged(layers_of(where, given, create=False)), handler, threads=threads, timeout=timeout, item=kind)
     finally:
         if isinstance(handler, Command):
             handler.kill()

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,53 @@ def test_a_function_is_called(jobs, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert work(jobs, "--call", "tasks_of_a_test:show") == 0
     assert capfd.readouterr().out.split() == ["called", "one", "called", "two", "called", "three"]
+
+
+def test_a_typed_queue_s_function_is_called_with_items_of_its_type(tmp_path, monkeypatch, capfd):
+    text = (
+        "from dataclasses import dataclass\n@dataclass\nclass Order:\n    id: int\ndef show(order):\n    print(order)\n"
+    )
+    (tmp_path / "orders_of_a_test.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pqueue.open("orders") as queue:
+        queue.put({"id": 7})
+    assert work("orders", "--item", "orders_of_a_test:Nothing", "--call", "orders_of_a_test:show") == 2
+    assert work("orders", "--item", "orders_of_a_test:Order", "--", "cat") == 2
+    assert work("orders", "--item", "orders_of_a_test:Order", "--call", "orders_of_a_test:show") == 0
+    assert capfd.readouterr().out == "Order(id=7)\n"
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_an_item_that_no_command_can_be_given_ends_the_worker_and_stays(tmp_path, threads, capfd):
+    jobs = str(tmp_path / "jobs")
+    with pqueue.open(jobs, max_attempts=1) as queue:
+        queue.put_many(["good", {"at": datetime(2026, 1, 1, tzinfo=UTC)}])
+    assert work(jobs, "-j", threads, "--", "true") == 4
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith("pqueue: the item at offset 1, dict: no command can be given it (Object of type datetime")
+    assert "--call MODULE:FUNCTION" in said
+    with pqueue.open(jobs) as queue:
+        assert not list(queue.dead)
+        message = queue.receive(timeout=5)
+        assert (message.offset, message.attempt) == (1, 1)
+
+
+def test_zero_bytes_in_the_place_of_a_word_end_the_worker(tmp_path, capfd):
+    jobs = str(tmp_path / "jobs")
+    with pqueue.open(jobs) as queue:
+        queue.put(b"a\0b")
+    assert work(jobs, "--", "echo", "{}") == 4
+    assert "leave {} out" in capfd.readouterr().err
+    assert work(jobs, "--", "cat") == 0
+    assert capfd.readouterr().out == "a\0b"
+
+
+def test_what_is_left_for_a_retry_is_told_in_the_end(jobs, caplog):
+    place = Path(jobs).name
+    assert work(jobs, "-s", "retry_delay=60", "--", "sh", "-c", "test {} = one") == 0
+    said = [record.message for record in caplog.records]
+    assert said[0].endswith(f"{place} with 1 thread")
+    assert said[-1] == "ends: 1 item done, 2 attempts failed, 0 items rejected; 2 items wait for a retry"
 
 
 @pytest.mark.parametrize(
