@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -79,7 +78,6 @@ def _fields(backend: str | None) -> Collection[str]:
 def unknown(name: str, fields: Collection[str], backend: str | None, store: Collection[str]) -> str:
     """The text for a setting that neither the queue (`fields`) nor its store has."""
     own = sorted(set(fields) - {"store"})
-    close = difflib.get_close_matches(name, [*own, *store], n=1, cutoff=0.75)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    of_store = f"; of the backend {backend!r}: {', '.join(sorted(store))}" if store else ""
+    hint = plugins.meant(name, [*own, *store], 0.75)
+    of_store = f"; of the backend {backend!r}: {', '.join(sorted(store))}" if store and backend else ""
     return f"unknown setting {name!r}{hint}; known: {', '.join(own)}{of_store}"

@@ -5,6 +5,7 @@ One that can't be imported breaks only what asks for it.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 from collections import Counter
@@ -85,7 +86,8 @@ def backend_for_scheme(scheme: str) -> type[SegmentStore]:
         if scheme in found.schemes:
             return found
         known += found.schemes
-    text = f"no backend reads {scheme}:// URLs; known: {_listed([f'{one}://' for one in sorted(known)])}"
+    urls = [f"{one}://" for one in sorted(known)]
+    text = f"no backend reads {scheme}:// URLs{meant(f'{scheme}://', urls, 0.8)}; known: {_listed(urls)}"
     raise SettingsError("; ".join([text, *broken]))
 
 
@@ -115,6 +117,10 @@ def recorded_serializer(name: str) -> Serializer:
     Raises:
         SettingsError: see `backend`; or a hostile record could do harm, so its caller must name it.
     """
+    if name not in _installed(SERIALIZER):
+        raise SettingsError(
+            f"this queue was made with the serializer {name!r}, which is not installed here: install the package that has it"
+        )
     found = serializer(name)
     if not found.safe:
         raise SettingsError(
@@ -150,7 +156,9 @@ def _installed(kind: Kind) -> Mapping[str, tuple[EntryPoint, ...]]:
 def _load(kind: Kind, name: str, base: type[T]) -> type[T]:
     entries = _installed(kind).get(name, ())
     if not entries:
-        raise SettingsError(f"no {kind.word} is called {name!r}; known: {_listed(names(kind))}")
+        raise SettingsError(
+            f"no {kind.word} is called {name!r}{meant(name, names(kind))}; known: {_listed(names(kind))}"
+        )
     if len(entries) > 1:
         sources = _listed([_source(entry) for entry in entries])
         raise SettingsError(f"several {kind.word}s are called {name!r}, uninstall all but one: {sources}")
@@ -164,6 +172,12 @@ def _load(kind: Kind, name: str, base: type[T]) -> type[T]:
     if not (isinstance(found, type) and issubclass(found, base)):
         raise SettingsError(f"the {kind.word} {name!r} of {_source(entry)} is broken: it is no {base.__name__}")
     return found
+
+
+def meant(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
+    """What to say of a name that is close to a known one."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _source(entry: EntryPoint) -> str:

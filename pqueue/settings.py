@@ -26,6 +26,7 @@ from pqueue import plugins
 from pqueue.abc import StoreSettings
 from pqueue.address import address, is_secret, nested
 from pqueue.errors import SettingsError
+from pqueue.explain import unknown
 from pqueue.retry import RetryDelay
 
 
@@ -76,6 +77,13 @@ def _store_settings(value: Any) -> StoreSettings:
     name = value.get("backend")
     if not isinstance(name, str):
         known = ", ".join(plugins.names(plugins.BACKEND)) or "none"
+        stores = {field for one in plugins.backends().values() for field in one.Settings.model_fields}
+        strange = sorted(value.keys() - stores)
+        if strange and name is None:
+            own = QueueSettings.model_fields
+            raise SettingsError(
+                f"{unknown(strange[0], own, None, [*stores, 'url'])}; and no store is named: set `url`, `path` or `backend`"
+            )
         raise SettingsError(f"names no backend (known: {known}); set `backend`, or give a `url`, or a folder's `path`")
     model = plugins.backend(name).Settings
     return model.model_validate({key: _hidden(one, model, key) for key, one in value.items()})

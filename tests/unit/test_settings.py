@@ -92,6 +92,15 @@ def test_another_backend_takes_nothing_of_the_one_before():
     assert (settings.store, settings.lease) == (MemorySettings(name="x"), 5)
 
 
+def test_a_recorded_serializer_that_is_not_installed_is_no_typo(tmp_path):
+    pqueue.open(tmp_path / "q").close()
+    meta = tmp_path / "q" / "queue.json"
+    meta.write_text(meta.read_text().replace('"msgpack"', '"ini"'))
+    assert refusal(tmp_path / "q") == (
+        "this queue was made with the serializer 'ini', which is not installed here: install the package that has it"
+    )
+
+
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -108,7 +117,18 @@ def test_another_backend_takes_nothing_of_the_one_before():
         ("memory://x?backend=s3", {}, ["'backend'"]),
         ("memory://x?store=s3", {}, ["'store'"]),
         ("memory://x", {"durability": "safe"}, ["durability", "'buffered', 'written' or 'synced'", "'safe'"]),
-        ("memory://x", {"serializer": "msgpak"}, ["'msgpak'", "json, marshal, msgpack, pickle, raw"]),
+        (
+            "memory://x",
+            {"serializer": "msgpak"},
+            ["'msgpak' (did you mean 'msgpack'?)", "json, marshal, msgpack, pickle, raw"],
+        ),
+        ("memory://x", {"codecs": ["zlibb"]}, ["'zlibb' (did you mean 'zlib'?)"]),
+        ({"backend": "locl"}, {}, ["'locl' (did you mean 'local'?)"]),
+        ("memry://x", {}, ["memry:// URLs (did you mean 'memory://'?)"]),
+        ({"pth": "x"}, {}, ["unknown setting 'pth' (did you mean 'path'?); known: ", "set `url`, `path` or `backend`"]),
+        ({"pth": "x", "serializer": "json"}, {}, ["'pth' (did you mean 'path'?)"]),
+        ({"durabilty": "synced"}, {}, ["'durabilty' (did you mean 'durability'?)"]),
+        ({"ur": "s3://b"}, {}, ["'ur' (did you mean 'url'?)"]),
         ("memory://x", {"codecs": ["zip"]}, ["'zip'", "zlib"]),
         ("memory://x", {"codecs": [{"name": "zlib", "level": 77}]}, ["'zlib'", "level", "1 to 9"]),
         ("memory://x", {"lease": 0, "prefetch": "many"}, ["lease: must be greater than 0", "prefetch: ", "'many'"]),
