@@ -181,6 +181,10 @@ class SegmentStore(ABC):
             StoreError: the outcome is unknown, unless the store declares `always_answers`.
         """
 
+    def strangers(self) -> Sequence[str]:
+        """What lies in this place that no queue has put there, where none is: then none is made among it."""
+        return ()
+
     def requests(self) -> Mapping[str, int]:
         """How many requests this object sent since it was opened, by kind (`PUT`, `LIST` …); nothing where none is billed.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from pqueue.abc import SegmentStore, Serializer
-from pqueue.errors import BlobMissing, QueueError
+from pqueue.errors import BlobMissing, NotAQueue, QueueError
 from pqueue.letters import Letter, parsed
 from pqueue.names import DEAD, dead_name
 
@@ -43,12 +43,14 @@ class Dead:
         return next(iter(self._store.list(DEAD)), None) is not None
 
     def __iter__(self) -> Iterator[Letter]:
-        """Every letter, lowest offset first; one that goes meanwhile is passed over."""
+        """Every letter, lowest offset first; one that goes meanwhile, or is damaged, is passed over."""
         for blob in self._store.list(DEAD):
             try:
                 yield parsed(self._store.read(blob.name), blob.name)
             except BlobMissing:
                 continue
+            except NotAQueue as error:
+                log.warning("a dead letter is passed over: %s", error)
 
     def list(self) -> list[Letter]:
         """All of them."""
@@ -104,8 +106,9 @@ class Dead:
     def purge(self, which: Iterable[Letter | int] | Letter | int | None = None) -> int:
         """Delete letters; how many; see `requeue`."""
         if which is None:  # also what nobody can read
+            names = [blob.name for blob in self._store.list(DEAD)]
             kept = {dead_name(offset) for offset in self._dying()}
-            names = [blob.name for blob in self._store.list(DEAD) if blob.name not in kept]
+            names = [name for name in names if name not in kept]
         else:
             names = [dead_name(letter.offset) for letter in self._chosen(which)]
         self._store.delete(names)

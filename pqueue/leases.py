@@ -233,12 +233,13 @@ class Tab:
     def send(self, lend: int = 0, lease_ms: int = 0, *, renews: bool = True) -> Loan | None:
         """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.ask`."""
         with self._swapping:
-            with self._guard:
-                answers, self._answers = self._answers, []
-                self._firm = 0
-            if not answers and not lend:
-                return None
+            answers: list[Answer] = []
             try:
+                with self._guard:
+                    answers, self._answers = self._answers, []
+                    self._firm = 0
+                if not answers and not lend:
+                    return None
                 settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews)
             except BaseException:
                 with self._guard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from pqueue.runtime import Runtime
@@ -74,6 +75,14 @@ def page_name(ordinal: int) -> str:
 def dead_name(offset: int) -> str:
     """The dead letter of the item at this offset."""
     return f"{DEAD}{offset:012d}"
+
+
+_OTHERS = re.compile(r"log/[0-9]+|dead/[0-9]{12,}|import/.+")
+
+
+def is_name(name: str) -> bool:
+    """Whether a queue names a blob so: somebody else's may lie beside them."""
+    return bool(_OTHERS.fullmatch(name)) or (name.startswith(SEGMENTS) and Name.parse(name) is not None)
 
 
 def canonical(value: Any) -> bytes:

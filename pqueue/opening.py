@@ -55,7 +55,7 @@ def find(store: SegmentStore, *, create: bool, wanted: Mapping[str, Any], runtim
     )
 
 
-def _once(  # noqa: C901  # one question after the other, in the order that things are made
+def _once(  # noqa: C901, PLR0912  # one question after the other, in the order that things are made
     store: SegmentStore, *, create: bool, wanted: Mapping[str, Any], runtime: Runtime
 ) -> tuple[Meta, Document] | None:
     """One round; None: something was made, look again."""
@@ -70,6 +70,10 @@ def _once(  # noqa: C901  # one question after the other, in the order that thin
             )
         if not create:
             raise QueueAbsent("no queue is there: open it with create=True to make one")
+        strangers = store.strangers()
+        if strangers:
+            some = ", ".join([*strangers[:3], *(["…"] if len(strangers) > 3 else [])])  # noqa: PLR2004
+            raise NotAQueue(f"no queue is there, but somebody's files are ({some}): name a place of its own")
         Meta("", **wanted)  # refuse bad wishes before anything is made
         queue = draw_queue_id(runtime)
         store.swap(TAIL, Tail(queue, grows=store.appends is not None).dump(), None, sync=True)

@@ -318,9 +318,11 @@ class Reader:
                 ordinal += 1
                 continue
             offset = max(offset, entry.base)
+            # Whatever else lies behind the end that the tail tells is not in the log.
+            most = wanted if entry.count == OPEN else min(wanted, entry.end - offset)
             cursor = self._cursor(entry)
             try:
-                records = cursor.window(offset - entry.base, wanted, entry)
+                records = cursor.window(offset - entry.base, most, entry)
             except BlobMissing as error:
                 where = None if entry.count == OPEN else Range(ordinal, offset, entry.end)
                 raise Missing(f"{entry.name} is not there", where) from error

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pqueue.abc import Document, SegmentStore
 from pqueue.errors import DocumentChanged, Landed, NotAQueue, QueueAbsent, StoreError
 from pqueue.head import Head
-from pqueue.names import HEAD, META, SEGMENTS, TAIL
+from pqueue.names import HEAD, META, SEGMENTS, TAIL, is_name
 from pqueue.roster import Roster
 from pqueue.runtime import REAL, Runtime
 from pqueue.tail import Tail
@@ -29,7 +29,7 @@ def remove(store: SegmentStore, *, runtime: Runtime = REAL) -> int:
     """
     queue = _bury_tail(store, runtime)
     _bury_head(store, queue, runtime)
-    blobs = [blob.name for blob in store.list("")]
+    blobs = [blob.name for blob in store.list("") if is_name(blob.name)]
     # A new life may begin at any time from here on, and names its pages and dead letters as this one did: so each lot
     # is preceded by a look. A segment's name never comes again.
     segments = [name for name in blobs if name.startswith(SEGMENTS)]

@@ -1,6 +1,6 @@
 """The backend `local`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pqueue.abc import Blob, Document, Same, SegmentStore, Version
@@ -57,6 +57,9 @@ class LocalBackend(SegmentStore):
         self._folder.check_open()
         probe(self._folder)
         return {}
+
+    def strangers(self) -> Sequence[str]:  # noqa: D102
+        return self._folder.strangers
 
     def write(self, name: str, data: bytes) -> None:  # noqa: D102
         self._blobs.write(name, data)

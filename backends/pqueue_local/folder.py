@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -13,11 +14,20 @@ from pqueue.errors import NotAQueue, QueueAbsent, StoreRefused
 from pqueue_local import disk
 from pqueue_local.foreign import translated
 from pqueue_local.mounts import refuse_network
+from pqueue_local.slots import SIZE
 from pqueue_local.temporary import Temporary, sweep
 
 OWNERS = "owners"
 _BLOBS = ("seg", "log", "dead")
 _TEMPORARY = ".tmp"
+_NONE = re.compile(r"(?!)")
+_SHAPES = {
+    **dict.fromkeys(_BLOBS, _NONE),
+    _TEMPORARY: re.compile(r"[0-9]+-[0-9a-f]{16}"),
+    ".wakes": re.compile(r"bell|[w+][0-9]+-[0-9a-f]{16}"),
+}
+"""What may lie in its directories before there is a tail."""
+_HARMLESS = ("queue.json", "lost+found", ".gitignore", ".gitkeep", ".DS_Store")
 _PART = re.compile(r"[^./\0][^/\0]*")  # no name leaves the folder, or is hidden as the temporary ones are
 
 
@@ -28,6 +38,8 @@ class Folder:
         self.root = root
         self.file_mode = mode & 0o666
         self.closed = False
+        self.strangers: Sequence[str] = ()
+        """What lay in it when it was opened that is no queue's, where no queue was."""
         self._mode = mode
 
     @classmethod
@@ -51,7 +63,8 @@ class Folder:
             with suppress(FileNotFoundError):  # whoever made the folder said who else may use it
                 mode = stat.S_IMODE((root / _BLOBS[0]).stat().st_mode)
             folder = cls(root, mode)
-            if create:
+            folder.strangers = _strangers(root)
+            if create and not folder.strangers:
                 for name in (*_BLOBS, _TEMPORARY):
                     _make_directory(root / name, mode)
                 sweep(root / _TEMPORARY)
@@ -114,6 +127,25 @@ def _is_there(root: Path) -> bool:
     if not is_folder:
         raise NotAQueue(f"{root} is, or is below, a file; name a folder")
     return True
+
+
+def _strangers(root: Path) -> Sequence[str]:
+    """What is there, if no tail is, that can't be of a queue which somebody is just making."""
+    tail = root / "tail"
+    if tail.exists() and tail.stat().st_size == SIZE:
+        return ()
+    return sorted(path.name for path in root.iterdir() if not _is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it may lie in a folder where a queue is half made; a document that does is judged by whoever reads it."""
+    if path.name in _SHAPES:
+        return path.is_dir() and all(_SHAPES[path.name].fullmatch(one) for one in os.listdir(path))  # noqa: PTH208
+    if path.name == OWNERS:
+        return path.is_dir() or not path.stat().st_size
+    if path.name == "head.default":
+        return path.stat().st_size == SIZE
+    return path.name in _HARMLESS
 
 
 def _make_directory(path: Path, mode: int) -> None:

@@ -1,6 +1,7 @@
 """Files that appear whole: written and synced under a name that nobody looks for, then given their own."""
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from pqueue_local.descriptors import Descriptor
 
 if sys.platform != "win32":
     import fcntl
+
+_NAME = re.compile(r"[0-9]+-[0-9a-f]{16}")
 
 
 class Temporary:
@@ -93,6 +96,8 @@ class Temporary:
 def sweep(directory: Path) -> None:
     """Remove what dead writers left in the directory."""
     for path in directory.iterdir():
+        if not _NAME.fullmatch(path.name):
+            continue  # not ours
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         except (FileNotFoundError, PermissionError):  # gone, or another user's that is just being made

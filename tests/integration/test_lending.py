@@ -8,7 +8,7 @@ import pytest
 import pqueue
 from pqueue import picking, receive, straight
 from pqueue.errors import Landed
-from pqueue.names import HEAD
+from pqueue.names import HEAD, dead_name
 from pqueue.retry import text_of
 
 
@@ -366,3 +366,16 @@ def test_len_counts_what_goes_out_while_it_looks(place, monkeypatch):
         monkeypatch.setattr(queue._consumer, "waiting", looked)
         assert len(queue) >= 5
         assert len(queue) == 5
+
+
+def test_a_damaged_letter_hides_no_other(place, caplog):
+    dead(place, 3)
+    with place.open() as queue:
+        store = queue._store
+        store.delete([dead_name(1)])
+        store.write(dead_name(1), b"{")
+        assert [letter.offset for letter in queue.dead] == [0, 2]
+        assert "passed over" in caplog.text
+        assert queue.dead.requeue() == 2
+        assert queue.dead.purge() == 1
+        assert not queue.dead

@@ -181,13 +181,12 @@ def test_no_queue_is_made_beside_the_files_of_the_original(tmp_path, name, capsy
         assert len(queue) == len(EXPECTED[name]["items"])
 
 
-def test_a_folder_with_an_index_of_something_else_takes_a_queue(tmp_path):
+def test_a_folder_with_an_index_of_something_else_is_not_taken_for_the_recipes(tmp_path):
     for number, text in enumerate(["", "of contents", "3 1", "1 2 3"]):
         (tmp_path / f"{number}").mkdir()
         (tmp_path / f"{number}" / "index").write_text(text)
-        with pqueue.open(tmp_path / f"{number}") as queue:
-            queue.put(1)
-            assert queue.get() == 1
+        with pytest.raises(pqueue.NotAQueue, match="somebody's files"):
+            pqueue.open(tmp_path / f"{number}")
 
 
 # -- moving in --------------------------------------------------------------------------------------------------------

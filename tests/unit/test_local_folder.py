@@ -93,7 +93,7 @@ def test_a_repeated_write_that_lands_late_leaves_what_has_grown(store):
 
 
 def test_what_a_dead_writer_left_is_swept_and_what_a_living_one_writes_is_not(store, settings):
-    dead, alive = settings.path / ".tmp" / "1-dead", settings.path / ".tmp" / "1-alive"
+    dead, alive = settings.path / ".tmp" / f"1-{'d' * 16}", settings.path / ".tmp" / f"1-{'a' * 16}"
     for path in (dead, alive):
         path.write_bytes(b"x" * 1000)
     with alive.open("rb") as file:

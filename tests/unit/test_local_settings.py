@@ -75,8 +75,11 @@ def test_a_file_is_not_a_queue(tmp_path, create, below):
 
 def test_a_file_in_the_place_of_a_part_is_refused(tmp_path):
     (tmp_path / "seg").write_text("x")
+    store = LocalBackend.open(LocalSettings(path=tmp_path), create=True)
+    assert store.strangers() == ["seg"]
     with pytest.raises(StoreRefused, match="move it away"):
-        LocalBackend.open(LocalSettings(path=tmp_path), create=True)
+        store.write("seg/a", b"x")
+    store.close()
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
