@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pqueue.cli.base import app
 from pqueue.cli.exits import DATA, FAILED, INTERNAL, USAGE
 from pqueue.cli.put import PutFailed
 from pqueue.cli.stop import end_in_peace, ended
-from pqueue.errors import CorruptSegment, QueueAbsent, QueueError, SerializationError, SettingsError, TooLarge
+from pqueue.errors import CorruptSegment, QueueError, SerializationError, SettingsError, TooLarge
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,15 +51,30 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", USAGE if isinstance(error, _USAGE) else FAILED
-    if isinstance(error, QueueAbsent):
-        return f"{error} (here: pqueue put)", FAILED
     if isinstance(error, QueueError):
-        return str(error), next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)
+        code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)
+        return _typed(str(error)), code
     message = getattr(error, "format_message", None)
     if message is not None:  # of typer, which has a copy of click in some versions
-        return f"{message()} (see pqueue --help)", USAGE
+        asked = getattr(error, "ctx", None)
+        return f"{message()} (see {asked.command_path if asked else 'pqueue'} --help)", USAGE
     return f"internal error: {error!r}; PQUEUE_DEBUG=1 shows where, please report it", INTERNAL
 
+
+def _typed(text: str) -> str:
+    """An error's text with what is to be typed, in place of what a program would say."""
+    for said, typed in _TYPED:
+        text = said.sub(typed, text)
+    return text
+
+
+_TYPED = (
+    (re.compile(r"open it with create=True to (make|finish)\b"), r"pqueue put \1s"),
+    (
+        re.compile(r"leave (\w+) out, or copy the items to a new queue"),
+        r"leave \1 out, or move the items to a new queue: pqueue move OLD ./NEW --set \1=VALUE",
+    ),
+)
 
 _USAGE = FileNotFoundError | IsADirectoryError | PermissionError
 _CODES = {SettingsError: USAGE, SerializationError: DATA, TooLarge: DATA, CorruptSegment: DATA}

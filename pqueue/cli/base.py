@@ -17,8 +17,9 @@ from pqueue.where import Layer, layers, merged
 app = typer.Typer(
     name="pqueue",
     help="A durable FIFO queue in a folder or a bucket.",
-    epilog="Exit codes: 0 done, 1 nothing there (get, peek) or not wanted (rm, clear), 2 wrong usage or settings, 3 no queue "
-    "or its store failed, 4 an item was refused or could not be read, 130 Ctrl-C, 141 the output was closed, 143 terminated.",
+    epilog="Exit codes: 0 done, 1 nothing there (get, peek) or not wanted (rm, clear, dead purge), 2 wrong usage or settings, "
+    "3 no queue or its store failed, 4 an item was refused, could not be read or given to a command, 130 Ctrl-C, 141 the "
+    "output was closed, 143 terminated.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from pqueue.abc import Document
 from pqueue.cli.base import Settings, app, layers_of, tell
 from pqueue.cli.exits import DATA
 from pqueue.cli.filler import Filler
 from pqueue.cli.progress import Progress
 from pqueue.cli.put import LINES, PutFailed
 from pqueue.cli.stop import Stop, Stopped
-from pqueue.connect import connect
-from pqueue.errors import CorruptSegment, PutUncertain, QueueError, SerializationError, SettingsError
+from pqueue.connect import connect, connect_store
+from pqueue.errors import CorruptSegment, PutUncertain, QueueAbsent, QueueError, SerializationError, SettingsError
 from pqueue.lending import Lending
+from pqueue.names import META
 from pqueue.queue import Queue
+from pqueue.settings import QueueSettings
 from pqueue.where import merged
 from pqueue.words import were
 
@@ -43,25 +47,37 @@ def move_(
     put into TO has returned: however this ends, none is lost; if it is killed (-9), or a put's outcome is not known, one
     batch at most is there twice when it is run again. What others hold, what rests after it failed, and dead letters stay.
     """
-    with (
-        Stop() as stop,
-        connect(merged(layers_of(old, given_from, create=False))) as source,
-        connect(merged(layers_of(new, given))) as target,
-        Progress("moved") as progress,
-    ):
-        if source.meta.queue == target.meta.queue:
-            raise SettingsError("FROM and TO are one queue, or copies of one: name another to move its items to")
-        filler = Filler(target, stop, batch, progress)
-        try:
-            whole = move(source, filler, stop)
-        except Stopped as stopped:
-            sys.stderr.write(f"pqueue: {stopped}: {were(filler.count, 'item')} moved; run it again to go on\n")
-            return stopped.code
-        except QueueError as error:
-            doubt = " and perhaps some more" if isinstance(error, PutUncertain) else ""
-            text = f"{error} ({were(filler.count, 'item')} moved before this{doubt}; the rest stays in FROM)"
-            raise PutFailed(error, text) from error
+    with Stop() as stop, connect(merged(layers_of(old, given_from, create=False))) as source:
+        wanted = merged(layers_of(new, given))
+        made = not _is_there(wanted)
+        with connect(wanted) as target, Progress("moved") as progress:
+            if source.meta.queue == target.meta.queue:
+                raise SettingsError("FROM and TO are one queue, or copies of one: name another to move its items to")
+            filler = Filler(target, stop, batch, progress)
+            try:
+                whole = move(source, filler, stop)
+            except Stopped as stopped:
+                sys.stderr.write(f"pqueue: {stopped}: {were(filler.count, 'item')} moved; run it again to go on\n")
+                return stopped.code
+            except QueueError as error:
+                unsure = isinstance(error, PutUncertain)
+                doubt = " and perhaps some more" if unsure else ""
+                text = f"{error} ({were(filler.count, 'item')} moved before this{doubt}; the rest stays in FROM"
+                if made and not (filler.count or unsure):
+                    text += f"; TO was made for this and is empty: pqueue rm {shlex.quote(new)}"
+                raise PutFailed(error, f"{text})") from error
     return tell(f"{were(filler.count, 'item')} moved\n") or (0 if whole else DATA)
+
+
+def _is_there(settings: QueueSettings) -> bool:
+    try:
+        store = connect_store(settings.model_copy(update={"create": False}))
+    except QueueAbsent:
+        return False
+    try:
+        return isinstance(store.load(META), Document)
+    finally:
+        store.close()
 
 
 def move(source: Queue[Any], filler: Filler, stop: Stop) -> bool:

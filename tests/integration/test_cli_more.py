@@ -453,3 +453,24 @@ def test_a_signal_after_the_end_of_a_command_changes_nothing(jobs, when):
     assert (done.returncode, done.stderr) == (0, b"")
     with pqueue.open(jobs) as queue:
         assert len(queue) == 2
+
+
+def test_an_error_says_what_is_to_be_typed(tmp_path, capfd):
+    place = str(tmp_path / "q")
+    assert cli.run(["stat", place]) == 3
+    assert capfd.readouterr().err == f"pqueue: no folder {place}; pqueue put makes one\n"
+    pqueue.open(place).close()
+    assert cli.run(["stat", place, "-s", "durability=synced"]) == 2
+    assert "or move the items to a new queue: pqueue move OLD ./NEW --set durability=VALUE" in capfd.readouterr().err
+    assert cli.run(["rm", place, "--yes"]) == 0
+    assert cli.run(["get", place]) == 3
+    assert capfd.readouterr().err == "pqueue: the queue was removed: pqueue put makes a new one in its place\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "which"),
+    [(["work", "--nosuch"], "pqueue work"), (["dead", "list"], "pqueue dead list"), (["nosuch"], "pqueue")],
+)
+def test_wrong_usage_names_the_command_s_own_help(words, which, capfd):
+    assert cli.run(words) == 2
+    assert capfd.readouterr().err.endswith(f"(see {which} --help)\n")

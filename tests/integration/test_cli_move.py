@@ -223,3 +223,15 @@ def test_one_queue_is_no_other_and_no_queue_makes_none(tmp_path: Path, capfd):
     assert moved(capfd, tmp_path / "p", tmp_path / "new")[0] == 2
     assert moved(capfd, tmp_path / "p", tmp_path / "new", "--set-from", "serializer=pickle")[0] == 0
     assert held(tmp_path / "new") == [{1}]
+
+
+def test_an_empty_queue_that_a_failed_move_has_made_is_told(tmp_path: Path, capfd):
+    filled(tmp_path / "a", b"bytes")
+    for told in (True, False):  # the second time it is there
+        code, _, err = moved(capfd, tmp_path / "a", tmp_path / "b", "--set", "serializer=json")
+        assert code == 4
+        assert (f"TO was made for this and is empty: pqueue rm {tmp_path / 'b'})" in err) == told
+    filled(tmp_path / "c", "text", b"bytes")
+    code, _, err = moved(capfd, tmp_path / "c", tmp_path / "d", "--set", "serializer=json")
+    assert code == 4
+    assert "1 item was moved before this; the rest stays in FROM)" in err
