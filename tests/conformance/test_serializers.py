@@ -26,6 +26,7 @@ from pqueue.testing.serializers import SerializerTests, difference
 from pqueue_msgpack import MsgpackSerializer
 from pqueue_msgpack import serializer as fast
 from pqueue_stdlib import JsonSerializer, MarshalSerializer, PickleSerializer, RawSerializer, ZlibCodec
+from pqueue_zstd import ZstdCodec
 
 
 class Text(str):
@@ -474,6 +475,24 @@ def test_zlib_refuses_other_bytes():
     for data in (b"", b"abc", encoded[:-1], encoded + b"x", encoded + encoded, damaged):
         with pytest.raises(ValueError, match="zlib"):
             ZlibCodec().decode(data, b"")
+
+
+@pytest.mark.parametrize("data", [b"", b"a", b"abc" * 10_000, bytes(range(256))])
+@pytest.mark.parametrize("level", [1, 3, 22])
+def test_zstd_gives_back_the_bytes(data, level):
+    encoded = ZstdCodec(level).encode(data, b"here")
+    assert type(encoded) is bytes
+    assert ZstdCodec().decode(encoded, b"here") == data
+
+
+def test_zstd_refuses_other_bytes():
+    encoded = ZstdCodec().encode(b"abc" * 100, b"")
+    huge = encoded[:4] + b"\xe0" + (1 << 40).to_bytes(8, "little") + encoded[6:]
+    for data in (b"", b"abc", encoded[:-1], encoded + b"x", encoded + encoded, huge):
+        with pytest.raises(ValueError, match="zstd"):
+            ZstdCodec().decode(data, b"")
+    with pytest.raises(ValueError, match="level"):
+        ZstdCodec(0)
 
 
 @pytest.mark.parametrize("level", [0, 10, -1])

@@ -383,6 +383,7 @@ def test_only_who_may_create_makes_a_queue(place):
         {"durability": "synced"},
         {"segment_items": 7},
         {"codecs": ["zlib"]},
+        {"codecs": ["zstd"]},
     ],
 )
 def test_an_opener_that_wants_another_queue_than_was_made_is_refused(place, other):
