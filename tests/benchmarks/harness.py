@@ -213,8 +213,14 @@ def options(about: str | None) -> argparse.ArgumentParser:
 
 
 def run(rows: Iterable[Row], given: argparse.Namespace) -> int:
-    """Measure the rows that are wanted, and print each once it is done. The exit code tells whether all could be measured."""
-    rows = [row for row in rows if given.only in row.title]
+    """Measure the rows that are wanted, and print each once it is done. The exit code tells whether all could be
+    measured: 1 if not, 2 if none is wanted."""
+    every = list(rows)
+    rows = [row for row in every if given.only in row.title]
+    if not rows:
+        titles = "".join(f"  {row.title}\n" for row in every)
+        print(f"no row's title holds {given.only!r}; they are:\n{titles}", end="", file=sys.stderr)
+        return 2
     out = sys.stderr if given.json == "-" else sys.stdout
     settings = {one.name: one.settings for row in rows for one in row.beside if one.settings}
     print("\n".join([*_about(given.rounds), *(f"{name}: {said}" for name, said in settings.items())]), file=out)
