@@ -393,8 +393,9 @@ def test_an_opener_that_wants_another_queue_than_was_made_is_refused(place, othe
     place.open().close()
 
 
-def test_codecs_are_recorded_and_used_by_every_opener(place):
-    with place.open(codecs=["zlib"]) as queue:
+@pytest.mark.parametrize("codec", ["zlib", "zstd"])
+def test_codecs_are_recorded_and_used_by_every_opener(place, codec):
+    with place.open(codecs=[codec]) as queue:
         queue.put_many(["compressible " * 100] * 50)
     store = place.connect()
     assert sum(blob.size for blob in store.list(SEGMENTS)) < 10_000
