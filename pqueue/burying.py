@@ -19,6 +19,7 @@ from pqueue.reader import Damage, Reader
 from pqueue.request import ClaimIds, Outcome, Request
 from pqueue.swaps import Swaps
 from pqueue.sweep import Sweeper
+from pqueue.words import counted
 
 log = logging.getLogger("pqueue")
 
@@ -120,7 +121,12 @@ class Burier:
         for offset in range(span.start, span.stop):
             raw, damaged = self._left_of(span, offset)
             if span.reason == "attempts":
-                log.warning("set aside the item at offset %d after %d attempts: %s", offset, span.attempts, span.error)
+                log.warning(
+                    "set aside the item at offset %d after %s: %s",
+                    offset,
+                    counted(span.attempts, "attempt"),
+                    span.error,
+                )
             else:
                 log.info("set aside the item at offset %d (%s): %s", offset, span.reason, span.error)
             self._bury(span._replace(start=offset, stop=offset + 1), raw, damaged=damaged)

@@ -171,7 +171,12 @@ class Shape:
         """
         if data.startswith(self.header):
             return
-        if data[:8] == MAGIC and len(data) >= _HEADER.size and _HEADER.unpack_from(data)[1] > FORMAT and self._checks(data):
+        if (
+            data[:8] == MAGIC
+            and len(data) >= _HEADER.size
+            and _HEADER.unpack_from(data)[1] > FORMAT
+            and self._checks(data)
+        ):
             raise NewerFormat("the segment was written by a newer version of pqueue; upgrade this one")
         raise CorruptSegment(f"its header is not that of this queue and segment (it begins with {data[:16].hex()})")
 
