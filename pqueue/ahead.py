@@ -18,7 +18,8 @@ _SOON = 0.1
 """Seconds: whoever has used up what was claimed ahead so soon claims more at once."""
 
 _TIMES = 8
-"""How much more."""
+_MOST = 8000
+"""How much more, and how many at most."""
 
 NOTHING: Final = object()
 """`pop`'s answer where nothing is claimed ahead."""
@@ -85,7 +86,7 @@ class Ahead:
                 return items
             wanted = max(count, self._prefetch)
             if self._monotonic() - self._fetched < _SOON:
-                wanted *= _TIMES
+                wanted = max(wanted, min(_TIMES * wanted, _MOST))
             loan = self._tab.send(wanted, self._lease_ms)
             self._sent = self._fetched = self._monotonic()
             if loan is not None:

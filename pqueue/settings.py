@@ -176,8 +176,8 @@ class QueueSettings(BaseModel):
     """Seconds that the acknowledgements of `get` may wait for one another; a crash repeats that much. Default: the
     store's, 0 in a folder and about 1 in a bucket."""
     prefetch: Annotated[int, Field(ge=1)] = 1000
-    """Items claimed ahead where acknowledgements wait for one another; eight times as many by whoever uses them up within
-    a tenth of a second."""
+    """Items claimed ahead where acknowledgements wait for one another; eight times as many, 8,000 at most, by whoever uses
+    them up within a tenth of a second."""
 
     @model_validator(mode="before")
     @classmethod
