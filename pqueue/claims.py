@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,8 @@ from pqueue.request import Answer, ClaimIds, Outcome, Request
 from pqueue.straight import Straight
 from pqueue.swaps import Swaps
 from pqueue.sweep import Sweeper
+
+log = logging.getLogger("pqueue")
 
 
 class Consumer:
@@ -67,34 +70,16 @@ class Consumer:
             StoreError: no answer; what was taken, if it was, is handed out by this object's next call.
             CorruptSegment, SerializationError: items that can't be read, set aside as dead letters; told once.
         """
-        token = [0]
-        try:
-            if self._combiner.enter(token):
-                items = self._straight.take(count)
-                if items:
-                    return items
-        finally:
-            try:
-                self._combiner.leave(token)
-            finally:
-                if token[0]:  # interrupted
-                    self._combiner.leave(token)
+        items: Sequence[Any] | None = self._combiner.alone(self._straight.take, count)
+        if items:
+            return items
         return [item for lot in self.ask(Request(take=count)).lots for item in lot.items]
 
     def ask(self, request: Request) -> Outcome:
         """Have the request carried by a swap; raises as `take` does."""
-        token = [0]
-        try:
-            if self._combiner.enter(token):
-                carried = self._straight.ask(request)
-                if carried is not None:
-                    return carried
-        finally:
-            try:
-                self._combiner.leave(token)
-            finally:
-                if token[0]:  # interrupted
-                    self._combiner.leave(token)
+        carried: Outcome | None = self._combiner.alone(self._straight.ask, request)
+        if carried is not None:
+            return carried
         try:
             outcome: Outcome = self._combiner.run(request)
         except Landed as landed:
@@ -152,8 +137,9 @@ class Consumer:
                 while owing.taken:
                     request.restore = [*request.restore, *owing.taken.popleft().lots]
                 owing.owe(request, self.ask(request))
-            except (QueueGone, AnotherQueue):
-                break  # and what it held with it
+            except (QueueGone, AnotherQueue) as error:
+                log.warning("what an interrupted call had taken is gone with its queue: %s", error)
+                break
             except BaseException:
                 if not self._swaps.unheard(request):
                     owing.keep(request)

@@ -10,6 +10,8 @@ from pqueue.errors import Landed, QueueError, StoreError
 from pqueue.runtime import Lock, Runtime
 
 T = TypeVar("T")
+U = TypeVar("U")
+V = TypeVar("V")
 
 
 class Job(Generic[T]):
@@ -106,6 +108,18 @@ class Combiner(Generic[T]):
         if job.error is not None:
             raise job.error
         return job.result
+
+    def alone(self, act: Callable[[U], V], what: U) -> V | None:
+        """What `act` returns, done without a job where nobody leads; else None."""
+        token = [0]
+        try:
+            return act(what) if self.enter(token) else None
+        finally:
+            try:
+                self.leave(token)
+            finally:
+                if token[0]:  # interrupted
+                    self.leave(token)
 
     def enter(self, token: list[int]) -> bool:
         """Lead alone, if nobody does: what a single thread does without a job; `leave` with the same token ends it."""

@@ -162,13 +162,14 @@ class Growing:
         assert known.shape is not None
         if not behind:
             return  # shorter than known: learn it anew
+        end = known.at + len(behind)
         found = known.shape.decode(behind, known.at, known.count)
         known.at, known.count = found.at, found.count
         if found.end is End.TORN:
             # What checks out behind the damage counts, and with it what the damage took: readers report that and go on.
             # So does a frame whose sync failed, which the kernel has dropped since, but the seal behind it tells (rule 25).
             known.count = known.shape.beyond(behind, known.count)
-            known.end = known.at + len(behind)
+            known.end = end
         # Torn bytes seen under the lock are no write under way: they close the segment as a seal does (rule 23).
         known.sealed = found.end is not End.OPEN
         self._known = known

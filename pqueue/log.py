@@ -100,19 +100,8 @@ class Log:
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
         if not self._buffers:
-            combiner = self._combiner
-            token = [0]
-            try:
-                if combiner.enter(token):
-                    self._way.commit(records)
-                else:
-                    combiner.run(records)
-            finally:
-                try:
-                    combiner.leave(token)
-                finally:
-                    if token[0]:  # interrupted
-                        combiner.leave(token)
+            if not self._combiner.alone(self._committed, records):
+                self._combiner.run(records)
             return
         # Room is made first: so an error means that these records were not taken.
         if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self.max_bytes):
@@ -122,6 +111,10 @@ class Log:
                 raise ShutDown("this queue object is closed: open the queue again")
             self._buffer.extend(records)
             self._size += weight
+
+    def _committed(self, records: Sequence[bytes]) -> bool:
+        self._way.commit(records)
+        return True
 
     def _too_large(self, records: Sequence[bytes]) -> TooLarge:
         return TooLarge(

@@ -67,15 +67,15 @@ class Message(Generic[T]):
         """
         self._receiver.acknowledge((self,), wait)
 
-    def nack(self, delay: float | None = 0) -> None:
+    def nack(self, delay: float | None = 0, *, counted: bool = True) -> None:
         """Give it back, to be handed out again after so many seconds; None: after the queue's `retry_delay`.
 
-        After its last attempt (`max_attempts`) it becomes a dead letter instead.
+        After its last attempt (`max_attempts`) it becomes a dead letter instead. Not `counted`, this was no attempt.
 
         Raises:
             ClaimLost, StoreError: see `ack`.
         """
-        self._receiver.give_back((self,), delay, "")
+        self._receiver.give_back((self,), delay, "", counted=counted)
 
     def fail(self, error: str) -> None:
         """Give it back after the queue's `retry_delay`; the text is kept with it if this was its last attempt.

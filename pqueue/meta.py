@@ -73,5 +73,6 @@ class Meta:
             own = getattr(self, key)
             if value is not None and value != own:
                 raise SettingsError(
-                    f"this queue was made with {key}={own!r}, not {value!r}: leave {key} out, or copy the items to a new queue"
+                    f"this queue was made with {key}={own!r}, not {value!r}: leave {key} out, or move the items "
+                    f"to a new queue: pqueue move OLD ./NEW --set {key}=VALUE"
                 )

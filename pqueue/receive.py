@@ -113,8 +113,7 @@ class Receiver:
     def acknowledge(self, messages: Sequence[Message[Any]], wait: bool = True) -> None:
         """See `Message.ack`."""
         self._eager = not wait
-        if not wait and messages and self._may_wait(messages[0]._loan):  # noqa: SLF001
-            self._note(messages)
+        if not wait and messages and self._noted(messages):
             return
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
@@ -123,7 +122,9 @@ class Receiver:
             return
         self._answer(messages, _ACK, *asked)
 
-    def give_back(self, messages: Sequence[Message[Any]], delay: float | None, error: str) -> None:
+    def give_back(
+        self, messages: Sequence[Message[Any]], delay: float | None, error: str, *, counted: bool = True
+    ) -> None:
         """See `Message.nack`."""
         if delay is not None and delay < 0:
             raise ValueError("'delay' must be a non-negative number")
@@ -133,7 +134,7 @@ class Receiver:
             groups.setdefault(message.attempt if delay is None else 0, []).append(message)
         for attempt, group in groups.items():
             delay_ms = self._retry.ms(attempt) if delay is None else int(delay * 1000)
-            self._answer(group, Answer("", _NOWHERE, back=True, delay_ms=delay_ms, error=said))
+            self._answer(group, Answer("", _NOWHERE, back=True, delay_ms=delay_ms, counted=counted, error=said))
 
     def reject(self, messages: Sequence[Message[Any]], reason: str) -> None:
         """See `Message.reject`."""
@@ -178,7 +179,8 @@ class Receiver:
 
     def close(self) -> None:
         """As `release`; what is answered from now on is answered at once."""
-        self._closed = True
+        with self._guard:
+            self._closed = True
         self.release()
 
     # -- within -------------------------------------------------------------------------------------------------------
@@ -242,28 +244,26 @@ class Receiver:
             ]
         return made
 
-    def _wait_for(self, loan: Loan) -> float:
-        """Seconds that an acknowledgement may wait."""
-        return min(self._linger, loan.lease_ms / 3000)
-
-    def _may_wait(self, loan: Loan) -> bool:
-        """Whether its acknowledgement may: not when the lease is nearly over, or nobody is left to send it."""
-        return not self._closed and loan.deadline - self._runtime.monotonic() > 2 * self._wait_for(loan)
-
-    def _note(self, messages: Sequence[Message[Any]]) -> None:
-        """Acknowledge these with the next swap, or soon."""
-        with self._guard:
-            answers = self._begun(messages, _ACK)
-            self._ended(messages)
+    def _noted(self, messages: Sequence[Message[Any]]) -> bool:
+        """Acknowledge these with the next swap, or soon; False where the lease is nearly over, or nobody is left to send it."""
         now = self._answered = self._runtime.monotonic()
-        for answer in answers:
-            self._tab.add(answer)
-        wait = self._wait_for(messages[0]._loan)  # noqa: SLF001
+        loan = messages[0]._loan  # noqa: SLF001
+        wait = min(self._linger, loan.lease_ms / 3000)
+        if loan.deadline - now <= 2 * wait:
+            return False
+        with self._guard:
+            if self._closed:
+                return False
+            answers = self._begun(messages, _ACK)
+            for answer in answers:
+                self._tab.add(answer)
+            self._ended(messages)
         self._due = min(self._due, now + wait)
         self._leases.within(wait)
         lost = len(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
         if lost:
             raise _lost(lost, messages)
+        return True
 
     def _answer(self, messages: Sequence[Message[Any]], kind: Answer, lend: int = 0, lease_ms: int = 0) -> None:
         """Answer for these in one swap, which may lend what the next call will ask for."""

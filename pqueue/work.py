@@ -21,10 +21,8 @@ from pqueue.errors import (
     ShutDown,
     StoreError,
 )
-from pqueue.head import Range
 from pqueue.message import Message
 from pqueue.queue import Queue
-from pqueue.request import Answer
 from pqueue.retry import RetryDelay, text_of
 from pqueue.where import Where, parse, place
 from pqueue.words import counted
@@ -215,7 +213,7 @@ class _Worker:
             log.warning("the item at offset %d was rejected: %s", message.offset, reason)
             self._answer(message, lambda: message.reject(reason), rejected=1)
         except Unfit as error:
-            self._answer(message, lambda: _as_before(message))
+            self._answer(message, lambda: message.nack(counted=False))
             raise Unfit(f"the item at offset {message.offset}, {error}") from error
         except Exception as error:
             text = f"{type(error).__name__}: {text_of(error)}"
@@ -249,9 +247,3 @@ class _Worker:
                     was = self.worked
                     self.worked = Worked(was.done + done, was.failed + failed, was.rejected + rejected)
                 return
-
-
-def _as_before(message: Message[Any]) -> None:
-    """Give it back as if it had never been lent (rule 18)."""
-    back = Answer("", Range(0, 0, 0), back=True, counted=False)
-    message._receiver._answer((message,), back)  # noqa: SLF001  # for whoever runs handlers, not for handlers

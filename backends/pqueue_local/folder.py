@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Self
 
 from pqueue.errors import NotAQueue, QueueAbsent, StoreRefused
+from pqueue.names import HEAD, META, TAIL
 from pqueue_local import disk
 from pqueue_local.foreign import translated
 from pqueue_local.mounts import refuse_network
 from pqueue_local.slots import SIZE
-from pqueue_local.temporary import Temporary, sweep
+from pqueue_local.temporary import NAME, Temporary, sweep
 
 OWNERS = "owners"
 _BLOBS = ("seg", "log", "dead")
@@ -23,11 +24,11 @@ _TEMPORARY = ".tmp"
 _NONE = re.compile(r"(?!)")
 _SHAPES = {
     **dict.fromkeys(_BLOBS, _NONE),
-    _TEMPORARY: re.compile(r"[0-9]+-[0-9a-f]{16}"),
+    _TEMPORARY: NAME,
     ".wakes": re.compile(r"bell|[w+][0-9]+-[0-9a-f]{16}"),
 }
 """What may lie in its directories before there is a tail."""
-_HARMLESS = ("queue.json", "lost+found", ".gitignore", ".gitkeep", ".DS_Store")
+_HARMLESS = (META, "lost+found", ".gitignore", ".gitkeep", ".DS_Store")
 _PART = re.compile(r"[^./\0][^/\0]*")  # no name leaves the folder, or is hidden as the temporary ones are
 
 
@@ -131,7 +132,7 @@ def _is_there(root: Path) -> bool:
 
 def _strangers(root: Path) -> Sequence[str]:
     """What is there, if no tail is, that can't be of a queue which somebody is just making."""
-    tail = root / "tail"
+    tail = root / TAIL
     if tail.exists() and tail.stat().st_size == SIZE:
         return ()
     return sorted(path.name for path in root.iterdir() if not _is_ours(path))
@@ -143,7 +144,7 @@ def _is_ours(path: Path) -> bool:
         return path.is_dir() and all(_SHAPES[path.name].fullmatch(one) for one in os.listdir(path))  # noqa: PTH208
     if path.name == OWNERS:
         return path.is_dir() or not path.stat().st_size
-    if path.name == "head.default":
+    if path.name == HEAD:
         return path.stat().st_size == SIZE
     return path.name in _HARMLESS
 

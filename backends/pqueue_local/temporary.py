@@ -16,7 +16,8 @@ from pqueue_local.descriptors import Descriptor
 if sys.platform != "win32":
     import fcntl
 
-_NAME = re.compile(r"[0-9]+-[0-9a-f]{16}")
+NAME = re.compile(r"[0-9]+-[0-9a-f]{16}")
+"""Of such a file."""
 
 
 class Temporary:
@@ -96,7 +97,7 @@ class Temporary:
 def sweep(directory: Path) -> None:
     """Remove what dead writers left in the directory."""
     for path in directory.iterdir():
-        if not _NAME.fullmatch(path.name):
+        if not NAME.fullmatch(path.name):
             continue  # not ours
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

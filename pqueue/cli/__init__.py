@@ -68,13 +68,7 @@ def _typed(text: str) -> str:
     return text
 
 
-_TYPED = (
-    (re.compile(r"open it with create=True to (make|finish)\b"), r"pqueue put \1s"),
-    (
-        re.compile(r"leave (\w+) out, or copy the items to a new queue"),
-        r"leave \1 out, or move the items to a new queue: pqueue move OLD ./NEW --set \1=VALUE",
-    ),
-)
+_TYPED = ((re.compile(r"open it with create=True to (make|finish)\b"), r"pqueue put \1s"),)
 
 _USAGE = FileNotFoundError | IsADirectoryError | PermissionError
 _CODES = {SettingsError: USAGE, SerializationError: DATA, TooLarge: DATA, CorruptSegment: DATA}
