@@ -13,6 +13,18 @@ def where(tmp_path):
     return tmp_path / "q"
 
 
+def everything(queue):
+    found = []
+    for _ in range(100):
+        try:
+            found.append(queue.get(block=False))
+        except pqueue.CorruptSegment:
+            continue
+        except pqueue.Empty:
+            return found
+    raise AssertionError(f"no end of it: {found}")
+
+
 def damage(where, change):
     (segment,) = (where / "seg").iterdir()
     segment.write_bytes(change(segment.read_bytes()))
@@ -33,14 +45,7 @@ def test_damage_of_the_header_costs_no_item_that_checks_out(where, change, first
     with pqueue.open(where) as queue:
         if first == "put":
             queue.put("d")
-        found = []
-        while True:
-            try:
-                found.append(queue.get(block=False))
-            except pqueue.CorruptSegment:
-                continue
-            except pqueue.Empty:
-                break
+        found = everything(queue)
         queue.put("e")
         assert len(queue) == 1
         assert queue.get() == "e"
@@ -54,17 +59,6 @@ def test_a_segment_that_is_emptied_does_not_stop_puts(where):
     with pqueue.open(where) as queue:
         queue.put("d")
         assert queue.get() == "d"
-
-
-def everything(queue):
-    found = []
-    while True:
-        try:
-            found.append(queue.get(block=False))
-        except pqueue.CorruptSegment:
-            continue
-        except pqueue.Empty:
-            return found
 
 
 @pytest.mark.parametrize("place", ["header", "middle"])

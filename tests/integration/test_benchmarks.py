@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from tests.support.benchmarks import benchmark
+
 ROOT = Path(__file__).parents[2]
-
-
-def benchmark(name: str, *words: str) -> str:
-    """What it prints. Nothing is on its path, so that it runs without strace, which takes seconds."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.benchmarks.{name}", *words],
-        cwd=ROOT,
-        env={**os.environ, "PATH": str(Path(sys.executable).parent)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_folder_has_every_row_with_its_goal(tmp_path):

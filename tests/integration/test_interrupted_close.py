@@ -1,31 +1,16 @@
 """Ctrl-C in a `get`, and the object is closed instead of asked again: others get what it had taken, in order."""
 
-import threading
-
 import pytest
 
 from pqueue.errors import Landed
-from pqueue.names import HEAD
+from tests.support.interrupts import after_next_swap
 
 
 @pytest.fixture
 def cut(monkeypatch):
     """Have the next swap of the head interrupted just after it has happened."""
 
-    def arm(queue):
-        store = queue._store
-        swap = store.swap
-
-        def swapped(name, *more):
-            result = swap(name, *more)
-            if name != HEAD:
-                return result
-            monkeypatch.undo()
-            raise Landed(result) from KeyboardInterrupt()
-
-        monkeypatch.setattr(store, "swap", swapped)
-
-    return arm
+    return lambda queue: after_next_swap(queue, monkeypatch)
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -116,22 +101,3 @@ def test_get_after_anothers_close_claims_nothing(place):
     with place.open() as other:
         assert len(other) == 9
     queue.close()
-
-
-def test_many_streams_of_one_process_end(place):
-    queues = [place.open() for _ in range(12)]
-    done = []
-
-    def stream(queue):
-        done.append(queue.put_stream(((id(queue), index) for index in range(400)), batch=4))
-
-    threads = [threading.Thread(target=stream, args=(queue,), daemon=True) for queue in queues]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(100)
-    assert done == [400] * 12
-    with place.open() as other:
-        assert len(other) == 4800
-    for queue in queues:
-        queue.close()

@@ -7,9 +7,9 @@ import pytest
 
 import pqueue
 from pqueue import picking, receive, straight
-from pqueue.errors import Landed
-from pqueue.names import HEAD, dead_name
+from pqueue.names import dead_name
 from pqueue.retry import text_of
+from tests.support.interrupts import after_next_swap
 
 
 def rest(queue):
@@ -52,17 +52,7 @@ def test_fewer_than_were_claimed_ahead_are_handed_out_and_the_rest_later(place):
 def test_an_interrupted_call_for_many_followed_by_one_for_few_holds_nothing_back(place, monkeypatch):
     with place.open() as queue:
         queue.put_many(range(20))
-        store = queue._store
-        swap = store.swap
-
-        def swapped(name, *more):
-            result = swap(name, *more)
-            if name != HEAD:
-                return result
-            monkeypatch.undo()
-            raise Landed(result) from KeyboardInterrupt()
-
-        monkeypatch.setattr(store, "swap", swapped)
+        after_next_swap(queue, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             queue.receive_many(10)
         assert rest(queue) == [(item, 1) for item in range(20)]
@@ -164,15 +154,7 @@ def test_one_by_one_is_told_what_an_interrupted_batch_had_settled(place, monkeyp
     with place.open() as queue:
         queue.put_many(range(5))
         batch = queue.receive_many(5)
-        store = queue._store
-        swap = store.swap
-
-        def swapped(*how):
-            result = swap(*how)
-            monkeypatch.undo()
-            raise Landed(result) from KeyboardInterrupt()
-
-        monkeypatch.setattr(store, "swap", swapped)
+        after_next_swap(queue, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             batch.ack()
         for message in batch:

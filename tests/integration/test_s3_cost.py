@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pqueue
+from tests.support.benchmarks import benchmark
 
 ROOT = Path(__file__).parents[2]
 NEEDED = {"PUT": "s3:PutObject", "GET": "s3:GetObject", "LIST": "s3:ListBucket", "DELETE": "s3:DeleteObject"}
-
-
-def benchmark(name, *words):
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.benchmarks.{name}", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_cost_of_each_batch_is_told_and_of_an_hour_in_which_nothing_comes():

@@ -1,0 +1,44 @@
+"""Streams of commits that are under way at once."""
+
+import threading
+import time
+
+
+def test_many_streams_of_one_process_end(place):
+    queues = [place.open() for _ in range(12)]
+    done = []
+
+    def stream(queue):
+        done.append(queue.put_stream(((id(queue), index) for index in range(400)), batch=4))
+
+    threads = [threading.Thread(target=stream, args=(queue,), daemon=True) for queue in queues]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert done == [400] * 12
+    with place.open() as other:
+        assert len(other) == 4800
+    for queue in queues:
+        queue.close()
+
+
+def test_a_stream_alone_looks_at_no_other_but_now_and_then(place):
+    """Rule 9: commits that one swap has listed along are no sign of another writer."""
+    with place.open() as queue:
+        store = queue._store
+        swap, list_ = store.swap, store.list
+        counts = {"swaps": 0, "looks": 0}
+
+        def swapped(*more, **how):
+            time.sleep(0.01)  # so that a swap lists several
+            counts["swaps"] += 1
+            return swap(*more, **how)
+
+        def listed(*more, **how):
+            counts["looks"] += 1
+            return list_(*more, **how)
+
+        store.swap, store.list = swapped, listed
+        assert queue.put_stream(iter(range(1200)), batch=10) == 1200
+        assert counts["looks"] <= counts["swaps"] // 8 + 1
