@@ -21,7 +21,7 @@ from pqueue.frames import End, Shape
 from pqueue.head import Head
 from pqueue.names import HEAD, TAIL, Name, draw_id
 from pqueue.parts import Parts
-from pqueue.reader import Scanner
+from pqueue.scanner import Scanner
 from pqueue.tail import OPEN, Entry, Tail
 
 _TRIES = 5

@@ -15,8 +15,9 @@ from pqueue.head import BACK, CLAIMED, Head
 from pqueue.meta import Meta
 from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
 from pqueue.opening import find
-from pqueue.reader import Damage, Reader, Scanner
+from pqueue.reader import Damage, Reader
 from pqueue.runtime import REAL, Runtime
+from pqueue.scanner import Scanner
 from pqueue.tail import OPEN
 from pqueue.view import View
 

@@ -30,9 +30,10 @@ from pqueue.frames import End, Shape
 from pqueue.grow import Growing
 from pqueue.listing import Listing
 from pqueue.names import canonical, dead_name
-from pqueue.reader import Reader, Scanner
+from pqueue.reader import Reader
 from pqueue.receive import Receiver
 from pqueue.roster import Roster
+from pqueue.scanner import Scanner
 from pqueue.swaps import Swaps
 from pqueue.tail import Entry, Tail
 from pqueue.testing.simulate.scenarios import SCENARIOS
