@@ -48,6 +48,8 @@ class Consumer:
         self._counting = self._runtime.lock()
         self._owing = Owing()
         self._ids = ClaimIds(self._runtime)
+        self.draw_claim = self._ids.draw
+        """An id for a claim."""
         self._sweeper = Sweeper(parts)
         self._swaps = Swaps(parts, self._sweeper, self._owing)
         self._picker = Picker(parts, self._serializer, self._reader, behind)
@@ -150,10 +152,6 @@ class Consumer:
     def close(self) -> None:
         """Wait for deletions under way."""
         self._sweeper.finish()
-
-    def draw_claim(self) -> str:
-        """An id for a claim."""
-        return self._ids.draw()
 
     # -- the group's work ---------------------------------------------------------------------------------------------
 

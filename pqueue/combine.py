@@ -112,31 +112,25 @@ class Combiner(Generic[T]):
     def alone(self, act: Callable[[U], V], what: U) -> V | None:
         """What `act` returns, done without a job where nobody leads; else None."""
         token = [0]
+        me = self._ident()
         try:
-            return act(what) if self.enter(token) else None
+            with self._guard:
+                leading = self._leading
+                if me in leading:  # handed to a call of this thread that an interrupt ended
+                    leading.remove(me)
+                if len(leading) < self._parallel:
+                    token[0] = me
+                    leading.append(me)
+            return act(what) if token[0] else None
         finally:
             try:
-                self.leave(token)
+                self._leave(token)
             finally:
                 if token[0]:  # interrupted
-                    self.leave(token)
+                    self._leave(token)
 
-    def enter(self, token: list[int]) -> bool:
-        """Lead alone, if nobody does: what a single thread does without a job; `leave` with the same token ends it."""
-        me = self._ident()
-        with self._guard:
-            leading = self._leading
-            if leading:
-                if me in leading:
-                    leading.remove(me)
-                if len(leading) >= self._parallel:
-                    return False
-            token[0] = me
-            leading.append(me)
-            return True
-
-    def leave(self, token: list[int]) -> None:
-        """Hand the lead on, if `enter` took it; called again if the token says so, since it may be interrupted."""
+    def _leave(self, token: list[int]) -> None:
+        """Hand the lead on, if `alone` took it; called again if the token says so, since it may be interrupted."""
         me = token[0]
         if me:
             with self._guard:

@@ -66,7 +66,8 @@ class Records(Sequence[bytes]):
         self._lengths = lengths
         self._start = start
         self._stop = len(lengths) if stop is None else stop
-        self._ends: list[int] = []
+        self._ends = array("I")
+        """Where each ends in `body`, the first one's start before them; shared by all parts of it, once it is known."""
 
     @property
     def joined(self) -> bytes:
@@ -77,9 +78,9 @@ class Records(Sequence[bytes]):
         ends = self._placed()
         return self._body[ends[self._start] : ends[self._stop]]
 
-    def _placed(self) -> list[int]:
+    def _placed(self) -> array[int]:
         if not self._ends:
-            self._ends = list(accumulate(self._lengths, initial=4 * len(self._lengths)))
+            self._ends.extend(accumulate(self._lengths, initial=4 * len(self._lengths)))
         return self._ends
 
     def __len__(self) -> int:

@@ -39,7 +39,7 @@ class Loan:
         self.lease_ms = lease_ms
         self.renewed = now
         self.renews = renews
-        self.left = sum(len(lot.items) for lot in outcome.lots)
+        self.left = outcome.lent
         """Items not done with."""
 
 
@@ -52,6 +52,7 @@ class Leases:
         """For one queue object; `answered` is called with answers that were carried."""
         self._answered = answered
         self._runtime = runtime
+        self._monotonic = runtime.monotonic
         self._consumer = consumer
         self.forget()
 
@@ -103,7 +104,7 @@ class Leases:
             self._answered(answers)
         if not outcome.lots:
             return outcome.settled, None
-        loan = Loan(claim, outcome, lease_ms, self._runtime.monotonic(), renews=renews)
+        loan = Loan(claim, outcome, lease_ms, self._monotonic(), renews=renews)
         self._loans[claim] = ref(loan)
         if renews and lease_ms < 6000 * self._pause:
             self.within(lease_ms / 6000)
@@ -114,7 +115,7 @@ class Leases:
         outcome = self._consumer.ask(Request(extend=[(loan.claim, lease_ms)]))
         held = bool(outcome.settled[-1])
         loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
-        loan.renewed = self._runtime.monotonic()
+        loan.renewed = self._monotonic()
         return held
 
     def hold(self, loan: Loan) -> bool:
@@ -159,7 +160,7 @@ class Leases:
 
     def _attended(self, chore: Chore) -> float | None:
         try:
-            return chore(self._runtime.monotonic())
+            return chore(self._monotonic())
         except QueueError as error:
             log.warning("acknowledgements could not be sent, they will be again: %s", error)
         except Exception:
@@ -182,7 +183,7 @@ class Leases:
         return [loan.lease_ms / 6000 for loan in loans]
 
     def _renew(self, loans: Sequence[Loan]) -> None:
-        now = self._runtime.monotonic()
+        now = self._monotonic()
         old = [loan for loan in loans if now - loan.renewed > loan.lease_ms / 3000 and loan.deadline != LOST]
         if not old:
             return

@@ -387,15 +387,13 @@ class Queue(Generic[T]):
         if lease is not None and not lease > 0:
             raise ValueError("'lease' must be a positive number")
         lease_ms = int(1000 * (self._lease if lease is None else lease))
-        return self._borrow(n, lease_ms) or self._wait(lambda: self._borrow(n, lease_ms), block, timeout, self._return)
+        how = self._receiver.take, n, lease_ms, self._auto_extend
+        return self._looked(*how) or self._wait(lambda: self._looked(*how), block, timeout, self._return)
 
     def _return(self, messages: Sequence[Message[T]]) -> None:
         """Interrupted before they were handed out: others may have them at once."""
         with suppress(QueueError):
             Batch(self._receiver, messages).nack(0)
-
-    def _borrow(self, n: int, lease_ms: int) -> list[Message[T]]:
-        return self._looked(self._receiver.take, n, lease_ms, self._auto_extend)
 
     def _take(self, n: int) -> Sequence[T]:
         if self._receiver.ahead:
@@ -724,8 +722,13 @@ class Queue(Generic[T]):
 
     def _freed(self, answers: Sequence[Answer]) -> None:
         """Claims were answered for."""
-        if self._bound is not None or any(answer.back for answer in answers):
+        if self._bound is not None:
             self._waiting.tell()
+            return
+        for answer in answers:
+            if answer.back:
+                self._waiting.tell()
+                return
 
 
 def _wanted(

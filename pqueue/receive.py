@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
@@ -12,7 +12,7 @@ from pqueue.errors import ClaimLost
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
 from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
-from pqueue.request import Answer, Lot
+from pqueue.request import Answer
 from pqueue.retry import Retry, text_of
 from pqueue.runtime import Runtime
 from pqueue.words import were
@@ -26,7 +26,11 @@ _LINGER = 0.05
 """Seconds that an acknowledgement which nobody waits for may take at least, so that it meets others."""
 
 _CALLS = 8
-"""Calls that one claim serves, where acknowledgements need not wait."""
+_MOST = 1000
+"""Calls that one claim serves, where the caller is quick or its acknowledgements need not wait; at most so many items."""
+
+_QUICK = 0.002
+"""Seconds from one answer to the next."""
 
 _TRIES = 3
 """Of a store that answers only after the lease has run out."""
@@ -39,13 +43,14 @@ class Receiver:
     """The lending side of one queue object, for any number of threads.
 
     An acknowledgement is a swap, and carries the claim for the next call along, so that a loop needs one swap an item.
-    More than that one call's worth is never claimed ahead, but by a loop whose acknowledgements need not wait: of its
-    claims each serves some calls, and carries the acknowledgements of those before.
+    More than that one call's worth is claimed ahead only by a loop that goes round within milliseconds, so that it holds
+    back nothing for long, or whose acknowledgements need not wait: of its claims each serves some calls.
     """
 
     def __init__(self, runtime: Runtime, leases: Leases, retry: Retry, linger: float) -> None:
         """`linger`: seconds that an acknowledgement may wait which nobody waits for."""
         self._runtime = runtime
+        self._monotonic = runtime.monotonic
         self._leases = leases
         self._retry = retry
         self._linger = max(linger, _LINGER)
@@ -54,7 +59,7 @@ class Receiver:
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
         self._guard = self._runtime.lock()
-        self._ahead: deque[tuple[Loan, Lot]] = deque()
+        self._ahead: deque[Message[Any]] = deque()
         self._since = 0.0
         self._answered = float("-inf")
         self._asked: tuple[int, int] | None = None
@@ -66,6 +71,8 @@ class Receiver:
         self._closed = False
         self._eager = False
         """Whether nobody waited for the last acknowledgement."""
+        self._quick = False
+        """Whether the last answer came that soon after the one before."""
         self.dropped: deque[tuple[Loan, int]] = deque()
         self._leases.chore(self._attend)
 
@@ -81,21 +88,22 @@ class Receiver:
 
     def take(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
         """At most `count` messages of one claim; none where nothing could be handed out now."""
-        soon = renews and self._runtime.monotonic() - self._answered < _SOON
+        now = self._monotonic()
+        soon = renews and now - self._answered < _SOON
         self._asked = (count, lease_ms) if soon else None
         if self._ahead:
-            found = self._from_ahead(count, lease_ms, renews)
+            found = self._from_ahead(count, lease_ms, renews, now)
             if found:
                 return found
-        loan = self._lent(_CALLS * count if soon and self._eager else count, lease_ms, renews=renews)
+        loan = self._lent(_calls(count) if soon and self._eager else count, lease_ms, renews=renews)
         if loan is None:
             return []
-        if loan.left == 1:
-            return [self._one(loan, loan.lots[0])]
-        if loan.left <= count:
-            return self._made(loan, loan.lots)
-        self._keep(loan)
-        return self._from_ahead(count, lease_ms, renews)
+        made = self._made(loan)
+        if len(made) > count:
+            with self._guard:
+                self._keep(made[count:])
+            self._leases.within(_STALE)
+        return made[:count]
 
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
         for _ in range(_TRIES):
@@ -103,11 +111,11 @@ class Receiver:
                 loan = self._tab.send(count, lease_ms, renews=renews)
             else:
                 loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)[1]
-            if loan is None or self._runtime.monotonic() < loan.deadline:
+            if loan is None or self._monotonic() < loan.deadline:
                 return loan
             # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.
             log.warning("%s lent too late, after the lease of %.1f s", were(loan.left, "item"), lease_ms / 1000)
-            self._unseen([(loan, lot) for lot in loan.lots])
+            self._unseen(self._made(loan))
         return None
 
     def acknowledge(self, messages: Sequence[Message[Any]], wait: bool = True) -> None:
@@ -120,7 +128,8 @@ class Receiver:
         if asked is None or self._ahead or not messages or messages[0]._loan.left != len(messages):  # noqa: SLF001
             self._answer(messages, _ACK)
             return
-        self._answer(messages, _ACK, *asked)
+        count, lease_ms = asked
+        self._answer(messages, _ACK, _calls(count) if self._quick or self._eager else count, lease_ms)
 
     def give_back(
         self, messages: Sequence[Message[Any]], delay: float | None, error: str, *, counted: bool = True
@@ -158,7 +167,7 @@ class Receiver:
         loan = message._loan  # noqa: SLF001
         if message._state >= ANSWERING:  # noqa: SLF001
             raise _answered(message)
-        if self._runtime.monotonic() >= loan.deadline or not self._leases.extend(loan, int(seconds * 1000)):
+        if self._monotonic() >= loan.deadline or not self._leases.extend(loan, int(seconds * 1000)):
             raise _lost(1, [message])
 
     def release(self) -> None:
@@ -174,7 +183,7 @@ class Receiver:
         try:
             self._tab.send()
         except BaseException:
-            self._due = self._runtime.monotonic() + _LINGER
+            self._due = self._monotonic() + _LINGER
             raise
 
     def close(self) -> None:
@@ -185,68 +194,51 @@ class Receiver:
 
     # -- within -------------------------------------------------------------------------------------------------------
 
-    def _keep(self, loan: Loan) -> None:
-        """For the next calls."""
-        with self._guard:
-            self._since = self._runtime.monotonic()
-            self._ahead.extend((loan, lot) for lot in loan.lots)
-        self._leases.within(_STALE)
+    def _keep(self, messages: Sequence[Message[Any]]) -> None:
+        """For the next calls; under the guard."""
+        self._since = self._monotonic()
+        self._ahead.extend(messages)
 
-    def _unseen(self, lots: Iterable[tuple[Loan, Lot]]) -> None:
-        """Have these given back, with the next swap or soon."""
-        for loan, lot in lots:
-            self._tab.add(Answer(loan.claim, lot.where, back=True, counted=False))
-            self._done(loan, len(lot.items))
-        self._due = min(self._due, self._runtime.monotonic() + _LINGER)
+    def _unseen(self, messages: Sequence[Message[Any]]) -> None:
+        """Have these, which nobody was handed, given back, with the next swap or soon."""
+        for answer in _answers(messages, _BACK):
+            self._tab.add(answer)
+        with self._guard:
+            self._ended(messages)
+        self._due = min(self._due, self._monotonic() + _LINGER)
         self._leases.within(_LINGER)
 
-    def _done(self, loan: Loan, count: int) -> None:
-        """So many of its items are in nobody's hand any more."""
-        with self._guard:
-            loan.left -= count
-            if loan.left <= 0:
-                self._leases.done(loan)
-
-    def _from_ahead(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
+    def _from_ahead(self, count: int, lease_ms: int, renews: bool, now: float) -> list[Message[Any]]:
         """Of what was claimed ahead in the way that is asked for now; anything else is given back."""
-        unfit: list[tuple[Loan, Lot]] = []
-        try:
-            with self._guard:
-                now = self._runtime.monotonic()
-                while self._ahead:
-                    loan, lot = self._ahead.popleft()
-                    # Slept past its lease (rule 16), or lent for another time.
-                    if now >= loan.deadline or loan.lease_ms != lease_ms or loan.renews != renews:
-                        unfit.append((loan, lot))
-                        continue
-                    if len(lot.items) > count:
-                        self._ahead.appendleft((loan, lot.behind(count)))
-                        lot = lot.before(count)  # the rest stays
-                    return self._made(loan, (lot,)) if len(lot.items) > 1 else [self._one(loan, lot)]
-        finally:
-            if unfit:
-                self._unseen(unfit)
-        return []
+        found: list[Message[Any]] = []
+        unfit: list[Message[Any]] = []
+        with self._guard:
+            ahead = self._ahead
+            while ahead and len(found) < count:
+                loan = ahead[0]._loan  # noqa: SLF001
+                # Slept past its lease (rule 16), or lent for another time.
+                if now >= loan.deadline or loan.lease_ms != lease_ms or loan.renews != renews:
+                    unfit.append(ahead.popleft())
+                elif not found or found[0]._loan is loan:  # noqa: SLF001
+                    found.append(ahead.popleft())
+                else:
+                    break
+        if unfit:
+            self._unseen(unfit)
+        return found
 
-    def _one(self, loan: Loan, lot: Lot) -> Message[Any]:
-        at_ms = lot.times[0] if lot.times else None
-        return Message(self, loan, lot.where.ordinal, lot.where.start, lot.items[0], lot.attempts, at_ms)
-
-    def _made(self, loan: Loan, lots: Sequence[Lot]) -> list[Message[Any]]:
+    def _made(self, loan: Loan) -> list[Message[Any]]:
         made: list[Message[Any]] = []
-        for lot in lots:
-            ordinal, start, _ = lot.where
-            attempts = lot.attempts
-            times = lot.times or repeat(None)
+        for (ordinal, start, stop), items, attempts, times in loan.lots:
             made += [
                 Message(self, loan, ordinal, offset, item, attempts, at_ms)
-                for offset, item, at_ms in zip(range(start, lot.where.stop), lot.items, times, strict=False)
+                for offset, item, at_ms in zip(range(start, stop), items, times or repeat(None), strict=False)
             ]
         return made
 
     def _noted(self, messages: Sequence[Message[Any]]) -> bool:
         """Acknowledge these with the next swap, or soon; False where the lease is nearly over, or nobody is left to send it."""
-        now = self._answered = self._runtime.monotonic()
+        now = self._answered = self._monotonic()
         loan = messages[0]._loan  # noqa: SLF001
         wait = min(self._linger, loan.lease_ms / 3000)
         if loan.deadline - now <= 2 * wait:
@@ -284,16 +276,21 @@ class Receiver:
                 if message._state == ANSWERING:  # noqa: SLF001
                     message._state = UNSURE  # noqa: SLF001
             raise
+        ahead = self._made(loan) if loan is not None else ()
+        now = self._monotonic()
         with self._guard:
             self._ended(messages)
-        self._answered = self._runtime.monotonic()
-        if loan is not None:
-            self._keep(loan)
+            self._quick = now - self._answered < _QUICK
+            self._answered = now
+            if ahead:
+                self._keep(ahead)
+        if ahead:
+            self._leases.within(_STALE)
         if lost:
             raise _lost(lost, messages)
 
     def _begun(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
-        """Mark them as being answered; the answers. Under the guard.
+        """Mark them as being answered; an answer for each run of neighbours, but for what is lost. Under the guard.
 
         Raises:
             ClaimLost: one was answered before.
@@ -301,37 +298,27 @@ class Receiver:
         for message in messages:
             if message._state >= ANSWERING:  # noqa: SLF001
                 raise _answered(message)
-        answers = self._ranges(messages, kind)
+        now = self._monotonic()
+        held = []
         for message in messages:
+            loan = message._loan  # noqa: SLF001
+            # Too late by our own clock (rule 16); but what was sent before may have been in time (rule 14).
+            if message._state == UNSURE or (now < loan.deadline and self._leases.hold(loan)):  # noqa: SLF001
+                held.append(message)
             message._state = ANSWERING  # noqa: SLF001
-        return answers
+        return _answers(held, kind)
 
     def _ended(self, messages: Sequence[Message[Any]]) -> None:
         """Mark them as answered; under the guard."""
         for message in messages:
             message._state = ANSWERED  # noqa: SLF001
-            held = message._loan  # noqa: SLF001
-            held.left -= 1
-            if not held.left:
-                self._leases.done(held)
+            self._settled(message._loan)  # noqa: SLF001
 
-    def _ranges(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
-        """An answer for each run of neighbours, but for those whose lease has run out by our own clock (rule 16)."""
-        now = self._runtime.monotonic()
-        answers: list[Answer] = []
-        for message in messages:
-            loan = message._loan  # noqa: SLF001
-            if (now >= loan.deadline or not self._leases.hold(loan)) and message._state != UNSURE:  # noqa: SLF001
-                continue  # one that was sent before is asked for again: it may have been in time (rule 14)
-            offset, ordinal = message.offset, message._ordinal  # noqa: SLF001
-            if answers:
-                last = answers[-1]
-                if last.where.stop == offset and last.where.ordinal == ordinal and last.claim == loan.claim:
-                    answers[-1] = last._replace(where=Range(ordinal, last.where.start, offset + 1))
-                    continue
-            where = Range(ordinal, offset, offset + 1)
-            answers.append(Answer(loan.claim, where) if kind is _ACK else kind._replace(claim=loan.claim, where=where))
-        return answers
+    def _settled(self, loan: Loan) -> None:
+        """One more of its items is in nobody's hand; under the guard."""
+        loan.left -= 1
+        if not loan.left:
+            self._leases.done(loan)
 
     def _attend(self, now: float) -> float | None:
         """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
@@ -340,7 +327,8 @@ class Receiver:
             loan, offset = self.dropped.popleft()
             if self._leases.hold(loan):  # not a parent's, not lost
                 dropped.append(offset)
-                self._done(loan, 1)
+                with self._guard:
+                    self._settled(loan)
         if dropped:
             log.warning(
                 "%s dropped without an answer, from offset %d on: the lease is left to end",
@@ -359,8 +347,33 @@ class Receiver:
         return min(waits) if waits else None
 
 
+_new = tuple.__new__  # a NamedTuple's own takes twice as long
 _NOWHERE = Range(0, 0, 0)
 _ACK = Answer("", _NOWHERE)
+_BACK = Answer("", _NOWHERE, back=True, counted=False)
+
+
+def _calls(count: int) -> int:
+    """How many items to claim for some calls for so many each."""
+    return max(count, min(_CALLS * count, _MOST))
+
+
+def _answers(messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
+    """An answer of this kind for each run of neighbours."""
+    answers: list[Answer] = []
+    known: Loan | None = None
+    ordinal = start = stop = -1
+    for message in messages:
+        loan, offset = message._loan, message.offset  # noqa: SLF001
+        if offset == stop and loan is known and message._ordinal == ordinal:  # noqa: SLF001
+            stop += 1
+            continue
+        if known is not None:
+            answers.append(_new(Answer, (known.claim, _new(Range, (ordinal, start, stop)), *kind[2:])))
+        known, ordinal, start, stop = loan, message._ordinal, offset, offset + 1  # noqa: SLF001
+    if known is not None:
+        answers.append(_new(Answer, (known.claim, _new(Range, (ordinal, start, stop)), *kind[2:])))
+    return answers
 
 
 def _answered(message: Message[Any]) -> ClaimLost:

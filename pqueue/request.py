@@ -59,11 +59,6 @@ class Lot(NamedTuple):
     times: Sequence[int] = ()
     """When each was committed, in ms since the epoch, where the queue records it."""
 
-    def before(self, stop: int) -> Lot:
-        """Its first items alone."""
-        where = self.where._replace(stop=self.where.start + stop)
-        return self._replace(where=where, items=self.items[:stop], times=self.times[:stop])
-
     def behind(self, start: int) -> Lot:
         """Without its first items."""
         where = self.where._replace(start=self.where.start + start)
@@ -81,6 +76,12 @@ class Outcome:
     """For each answer, then each extension: how many items the claim still held; then for each lot to be restored how
     many items are; then what `clear` acknowledged."""
     error: QueueError | None = None
+
+    @property
+    def lent(self) -> int:
+        """Items handed out."""
+        lots = self.lots
+        return len(lots[0].items) if len(lots) == 1 else sum(len(lot.items) for lot in lots)
 
     @property
     def repeats(self) -> int:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -157,10 +158,9 @@ class Runtime:
         # The system's: a generator of our own would draw one id twice after a fork, or in a copy of a machine (rule 1).
         self.random: random.Random = random.SystemRandom()
         self._pool = _Pool()
-
-    def monotonic(self) -> float:
+        # Not a method: it is asked some times an item.
+        self.monotonic: Callable[[], float] = partial(time.clock_gettime, _CLOCK)
         """Seconds on a clock that only goes forward (and does not stop while the machine sleeps, where there is one)."""
-        return time.clock_gettime(_CLOCK)
 
     def wall_ms(self) -> int:
         """Milliseconds since the epoch on this machine's clock: recorded for people, compared only after a reboot."""

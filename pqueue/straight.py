@@ -24,14 +24,18 @@ _LOOK = 0.1
 _FEW = 64
 """Ranges with which this way is the shorter one."""
 
+_new = tuple.__new__  # a NamedTuple's own takes twice as long
+
 
 class Straight:
     """Of one client, one call at a time."""
 
     def __init__(self, parts: Parts, swaps: Swaps, picker: Picker, owing: Owing) -> None:
         self._store = parts.store
-        self._runtime = parts.runtime
-        self._meta = parts.meta
+        self._monotonic = parts.runtime.monotonic
+        self._winding = swaps.numbered or parts.meta.record_times
+        """Whether every request has to go the whole way."""
+        self._lends = parts.meta.max_attempts != 1
         self._swaps = swaps
         self._picker = picker
         self._owing = owing
@@ -59,15 +63,7 @@ class Straight:
 
     def ask(self, request: Request) -> Outcome | None:
         """Answers for what its claims hold, and lends what is next."""
-        swaps = self._swaps
-        if (
-            swaps.numbered
-            or request.take
-            or request.extend
-            or request.clear
-            or request.restore
-            or self._meta.record_times
-        ):
+        if self._winding or request.take or request.extend or request.clear or request.restore:
             return None
         while True:
             planned = self._planned(request)
@@ -103,51 +99,43 @@ class Straight:
     def _planned(self, request: Request) -> tuple[Head, Outcome] | None:  # noqa: PLR0911  # checked one by one
         swaps = self._swaps
         head = swaps.head
-        local = self._runtime.monotonic()
+        local = self._monotonic()
         if head is None or local - self.looked > _LOOK or self._owing:
             return None
         ordinal, offset, rest = head
-        if len(rest.spans) > _FEW or rest.boot != swaps.now.boot:
+        known = rest.spans
+        if len(known) > _FEW or rest.boot != swaps.now.boot:
             return None
         now = swaps.now.ms + int((local - swaps.heard) * 1000)
-        outcome = Outcome()
-        spans = self._answered(rest.spans, request, outcome, now)
-        if spans is None:
-            return None
-        if request.lend:
-            if not self._may_lend(spans, now):
-                return None
-            items = self._picker.ahead(ordinal, offset, request.lend)
-            if len(items) == request.lend:
-                where = Range(ordinal, offset, offset + len(items))
-                until = transitions.rounded(now, request.lease_ms)
-                lent = Span(*where, 1, transitions.CLAIMED, until, request.claim, self._picker.own())
-                spans = (*spans, lent)
-                outcome.lots.append(Lot(where, items))
-                outcome.deadline = swaps.deadline(local, request.lease_ms)
-                offset = where.stop
-            elif not request.ride:
-                return None
-        if (spans[0].ordinal if spans else ordinal) != head.lowest[0]:
-            return None  # it frees segments, and is to be durable
-        return Head(ordinal, offset, rest.having(spans)), outcome
-
-    @staticmethod
-    def _answered(spans: tuple[Span, ...], request: Request, outcome: Outcome, now: int) -> tuple[Span, ...] | None:
-        """Without what is acknowledged; None where an answer is anything else."""
+        spans, settled = known, []
         for answer in request.answers:
-            if answer.back or answer.bury:
-                return None
-            left = transitions.without(spans, answer.claim, answer.where, now)
+            left = None if answer.back or answer.bury else transitions.without(spans, answer.claim, answer.where, now)
             if left is None:
                 return None
             spans = left
-            outcome.settled.append(answer.where.stop - answer.where.start)
-        return spans
+            settled.append(answer.where.stop - answer.where.start)
+        lots, deadline, wanted = [], 0.0, request.lend
+        if wanted:
+            if not self._may_lend(spans, now):
+                return None
+            items = self._picker.ahead(ordinal, offset, wanted)
+            if len(items) == wanted or (items and request.ride):
+                start, offset = offset, offset + len(items)
+                until = transitions.rounded(now, request.lease_ms)
+                owner = self._picker.own()
+                lent = (ordinal, start, offset, 1, transitions.CLAIMED, until, request.claim, owner, 0, "", "")
+                spans += (_new(Span, lent),)
+                lots.append(_new(Lot, (_new(Range, (ordinal, start, offset)), items, 1, ())))
+                deadline = swaps.deadline(local, request.lease_ms)
+            elif not request.ride:
+                return None
+        if (spans[0].ordinal if spans else ordinal) != (known[0].ordinal if known else ordinal):
+            return None  # it frees segments, and is to be durable
+        return _new(Head, (ordinal, offset, rest.having(spans))), Outcome(lots, deadline, settled)
 
     def _may_lend(self, spans: tuple[Span, ...], now: int) -> bool:
         """Whether nothing comes before what is next."""
-        if self._meta.max_attempts == 1:
+        if not self._lends:
             return False
         for span in spans:  # noqa: SIM110  # `all` takes three times as long
             if span.state != transitions.CLAIMED and span.until <= now:
