@@ -361,3 +361,14 @@ def test_a_damaged_letter_hides_no_other(place, caplog):
         assert queue.dead.requeue() == 2
         assert queue.dead.purge() == 1
         assert not queue.dead
+
+
+def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_none_beyond_the_bound(place):
+    with place.open() as queue:
+        queue.put_many(range(3000))
+        for _ in range(40):
+            queue.receive().ack()
+        assert len(queue._receiver._ahead) <= 8
+        for _ in range(4):
+            queue.receive_many(400).ack()
+            assert len(queue._receiver._ahead) <= 1000

@@ -148,3 +148,13 @@ def test_records_are_a_sequence_that_knows_how_they_join():
     for index in (4, -5):
         with pytest.raises(IndexError):
             records[index]
+
+
+def test_the_parts_of_a_frame_know_its_places_from_each_other():
+    shape = Shape(NAME)
+    whole = shape.records(shape.decode(shape.frame([b"a", b"bc", b"d"], 0), 0, 0).frames[0])
+    first, second = whole[:1], whole[1:]
+    assert list(first) == [b"a"]
+    assert second._ends is first._ends
+    assert len(second._ends) == 4
+    assert list(second) == [b"bc", b"d"]
