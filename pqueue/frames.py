@@ -66,7 +66,7 @@ class Records(Sequence[bytes]):
         self._lengths = lengths
         self._start = start
         self._stop = len(lengths) if stop is None else stop
-        self._ends = array("I")
+        self._ends = array("Q")
         """Where each ends in `body`, the first one's start before them; shared by all parts of it, once it is known."""
 
     @property
@@ -80,7 +80,8 @@ class Records(Sequence[bytes]):
 
     def _placed(self) -> array[int]:
         if not self._ends:
-            self._ends.extend(accumulate(self._lengths, initial=4 * len(self._lengths)))
+            # At once: what another part, or another thread, sees of it is nothing or all.
+            self._ends[:] = array("Q", accumulate(self._lengths, initial=4 * len(self._lengths)))
         return self._ends
 
     def __len__(self) -> int:

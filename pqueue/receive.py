@@ -26,8 +26,10 @@ _LINGER = 0.05
 """Seconds that an acknowledgement which nobody waits for may take at least, so that it meets others."""
 
 _CALLS = 8
+"""Calls that one claim serves, where the caller is quick or its acknowledgements need not wait."""
+
 _MOST = 1000
-"""Calls that one claim serves, where the caller is quick or its acknowledgements need not wait; at most so many items."""
+"""Items claimed so at most, but for what one call asks for."""
 
 _QUICK = 0.002
 """Seconds from one answer to the next."""
@@ -72,7 +74,7 @@ class Receiver:
         self._eager = False
         """Whether nobody waited for the last acknowledgement."""
         self._quick = False
-        """Whether the last answer came that soon after the one before."""
+        """Whether the last answer came within `_QUICK` of the one before."""
         self.dropped: deque[tuple[Loan, int]] = deque()
         self._leases.chore(self._attend)
 
@@ -125,7 +127,8 @@ class Receiver:
             return
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
-        if asked is None or self._ahead or not messages or messages[0]._loan.left != len(messages):  # noqa: SLF001
+        last = bool(messages) and messages[0]._loan.left == len(messages)  # noqa: SLF001
+        if asked is None or self._ahead or self._closed or not last:
             self._answer(messages, _ACK)
             return
         count, lease_ms = asked
@@ -276,18 +279,27 @@ class Receiver:
                 if message._state == ANSWERING:  # noqa: SLF001
                     message._state = UNSURE  # noqa: SLF001
             raise
-        ahead = self._made(loan) if loan is not None else ()
         now = self._monotonic()
         with self._guard:
             self._ended(messages)
             self._quick = now - self._answered < _QUICK
             self._answered = now
-            if ahead:
-                self._keep(ahead)
-        if ahead:
-            self._leases.within(_STALE)
+        if loan is not None:
+            self._along(loan)
         if lost:
             raise _lost(lost, messages)
+
+    def _along(self, loan: Loan) -> None:
+        """Keep what an acknowledgement claimed for the next calls; closed meanwhile, nobody will ask for it."""
+        made = self._made(loan)
+        with self._guard:
+            kept = not self._closed
+            if kept:
+                self._keep(made)
+        if kept:
+            self._leases.within(_STALE)
+        else:
+            self._unseen(made)
 
     def _begun(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
         """Mark them as being answered; an answer for each run of neighbours, but for what is lost. Under the guard.

@@ -372,3 +372,26 @@ def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_
         for _ in range(4):
             queue.receive_many(400).ack()
             assert len(queue._receiver._ahead) <= 1000
+
+
+def test_an_acknowledgement_under_way_while_its_queue_closes_leaves_nothing_claimed(place, monkeypatch):
+    with place.open() as other:
+        queue = place.open()
+        queue.put_many(range(20))
+        for _ in range(3):
+            queue.receive().ack()
+        queue._receiver.release()
+        message = queue.receive()
+        ask = queue._leases.ask
+
+        def closing(*args, **how):
+            outcome = ask(*args, **how)
+            monkeypatch.undo()
+            queue._receiver.close()
+            return outcome
+
+        monkeypatch.setattr(queue._leases, "ask", closing)
+        message.ack()
+        assert not queue._receiver.ahead
+        queue.close()
+        assert rest(other) == [(item, 1) for item in range(4, 20)]
