@@ -395,3 +395,25 @@ def test_an_acknowledgement_under_way_while_its_queue_closes_leaves_nothing_clai
         assert not queue._receiver.ahead
         queue.close()
         assert rest(other) == [(item, 1) for item in range(4, 20)]
+
+
+def test_an_answer_too_late_by_ones_own_clock_is_not_sent(place):
+    with place.open() as queue:
+        queue.put("a")
+        message = queue.receive()
+        message._loan.deadline = float("-inf")
+        with pytest.raises(pqueue.ClaimLost):
+            message.ack()
+        assert len(queue) == 1
+
+
+def test_an_answer_that_was_in_time_is_told_so_however_late_it_is_asked_for_again(place, monkeypatch):
+    with place.open() as queue:
+        queue.put("a")
+        message = queue.receive()
+        after_next_swap(queue, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            message.ack()
+        message._loan.deadline = float("-inf")
+        message.ack()
+        assert len(queue) == 0
