@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pqueue.abc import StoreTime
 from pqueue.errors import NotAQueue
@@ -84,6 +84,9 @@ class Rest:
     gone: bool = False
     rest: Mapping[str, Any] = field(default_factory=dict)
 
+    _said: ClassVar[tuple[int, int, bytes] | None] = None
+    """What `said` has made; the object's own, once it has."""
+
     @property
     def counts(self) -> tuple[int, int]:
         """Items claimed or dying, and given back."""
@@ -131,7 +134,7 @@ class Rest:
     def said(self) -> tuple[int, int, bytes]:
         """The counts, and the JSON half of the document, canonical; made once."""
         # A cached_property takes a lock, and this is made anew for nearly every swap of a consumer with claims.
-        made: tuple[int, int, bytes] | None = self.__dict__.get("_said")
+        made = self._said
         if made is None:
             made = self._alone() or (*self.counts, self._encoded())
             self.__dict__["_said"] = made
@@ -197,7 +200,7 @@ class Head(NamedTuple):
     def dump(self) -> bytes:
         """The document: 40 binary bytes, then JSON."""
         ordinal, offset, rest = self
-        claimed, back, text = rest.__dict__.get("_said") or rest.said
+        claimed, back, text = rest._said or rest.said  # noqa: SLF001  # its own module
         spans = rest.spans
         first, start = spans[0][:2] if spans else (ordinal, offset)
         return _pack(ordinal, offset, first, start, claimed, back) + text

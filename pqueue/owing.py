@@ -22,11 +22,10 @@ class Owing:
         """Answers of attempts that were given up: the next swap carries them."""
         self.late: list[Sequence[Any]] = []
         """Items that could not be restored, since their segment was freed meanwhile."""
-        self._lent: dict[str, Outcome] = {}
-        self._told: dict[Answer, int] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.taken or self.again or self._lent or self._told)
+        self.lent: dict[str, Outcome] = {}
+        """By claim: the next call that lends under it gets them."""
+        self.told: dict[Answer, int] = {}
+        """How many items each settled."""
 
     @property
     def items(self) -> int:
@@ -35,10 +34,10 @@ class Owing:
 
     def owe(self, request: Request, outcome: Outcome) -> None:
         """Carried, and the caller never heard: its next call hands out what was taken or lent, tells what was settled."""
-        if len(self._told) > _MOST:
-            self._told.clear()
+        if len(self.told) > _MOST:
+            self.told.clear()
         # What was settled stays so: a later swap for the same request finds nothing left to settle.
-        self._told.update(
+        self.told.update(
             (answer, count) for answer, count in zip(request.answers, outcome.settled, strict=False) if count
         )
         if request.restore:
@@ -48,7 +47,7 @@ class Owing:
         if outcome.lots and request.take:
             self.taken.append(outcome)
         elif outcome.lots:
-            self._lent[request.claim] = outcome
+            self.lent[request.claim] = outcome
 
     def owe_all(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
         """Each request's; there may be fewer outcomes."""
@@ -63,19 +62,19 @@ class Owing:
 
     def recalled(self, request: Request, outcome: Outcome) -> Outcome:
         """The outcome, with what an earlier swap did unheard for the same request."""
-        if request.lend and request.claim in self._lent:
-            earlier = self._lent.pop(request.claim)
+        if request.lend and request.claim in self.lent:
+            earlier = self.lent.pop(request.claim)
             outcome.lots[:0] = earlier.lots
             outcome.deadline = min(earlier.deadline, outcome.deadline or earlier.deadline)
-        if self._told:
+        if self.told:
             for index, answer in enumerate(request.answers[: len(outcome.settled)]):
-                outcome.settled[index] = self._told.pop(answer, 0) or outcome.settled[index] or self._part(answer)
+                outcome.settled[index] = self.told.pop(answer, 0) or outcome.settled[index] or self._part(answer)
         return outcome
 
     def _part(self, answer: Answer) -> int:
         """Of an answer that went out with its neighbours: how many items that settled."""
         where = answer.where
-        for told, count in self._told.items():
+        for told, count in self.told.items():
             start, stop = max(where.start, told.where.start), min(where.stop, told.where.stop)
             whole = count == told.where.stop - told.where.start
             if start < stop and whole and told._replace(where=where) == answer:

@@ -271,7 +271,7 @@ class Receiver:
             lost = len(messages)
             if answers:
                 settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, ride=True)
-                lost -= sum(settled)
+                lost -= settled[0] if len(settled) == 1 else sum(settled)
         except ClaimLost:
             raise
         except BaseException:
@@ -324,7 +324,10 @@ class Receiver:
         """Mark them as answered; under the guard."""
         for message in messages:
             message._state = ANSWERED  # noqa: SLF001
-            self._settled(message._loan)  # noqa: SLF001
+            loan = message._loan  # noqa: SLF001
+            loan.left -= 1
+            if not loan.left:
+                self._leases.done(loan)
 
     def _settled(self, loan: Loan) -> None:
         """One more of its items is in nobody's hand; under the guard."""

@@ -161,6 +161,8 @@ class Runtime:
         # Not a method: it is asked some times an item.
         self.monotonic: Callable[[], float] = partial(time.clock_gettime, _CLOCK)
         """Seconds on a clock that only goes forward (and does not stop while the machine sleeps, where there is one)."""
+        self.ident: Callable[[], int] = threading.get_ident
+        """Who runs: the thread."""
 
     def wall_ms(self) -> int:
         """Milliseconds since the epoch on this machine's clock: recorded for people, compared only after a reboot."""
@@ -177,10 +179,6 @@ class Runtime:
     def event(self) -> Event:
         """An event."""
         return Gates()
-
-    def ident(self) -> int:
-        """Who runs: the thread."""
-        return threading.get_ident()
 
     def start(self, work: Callable[[], T]) -> Task[T]:
         """Run a short piece of work beside the caller, in a shared pool that grows as needed."""

@@ -100,7 +100,8 @@ class Straight:
         swaps = self._swaps
         head = swaps.head
         local = self._monotonic()
-        if head is None or local - self.looked > _LOOK or self._owing:
+        owing = self._owing
+        if head is None or local - self.looked > _LOOK or owing.taken or owing.again or owing.lent or owing.told:
             return None
         ordinal, offset, rest = head
         known = rest.spans
