@@ -29,7 +29,10 @@ _CALLS = 8
 """Calls that one claim serves, where the caller is quick or its acknowledgements need not wait."""
 
 _MOST = 1000
-"""Items claimed so at most, but for what one call asks for."""
+"""Items that a quick caller's claims have at most, but for what one call asks for."""
+
+_EAGER_MOST = 8000
+"""The same where acknowledgements need not wait: in a bucket, that is eight segments a swap."""
 
 _QUICK = 0.002
 """Seconds from one answer to the next."""
@@ -97,7 +100,7 @@ class Receiver:
             found = self._from_ahead(count, lease_ms, renews, now)
             if found:
                 return found
-        loan = self._lent(_calls(count) if soon and self._eager else count, lease_ms, renews=renews)
+        loan = self._lent(_calls(count, _EAGER_MOST) if soon and self._eager else count, lease_ms, renews=renews)
         if loan is None:
             return []
         made = self._made(loan)
@@ -132,7 +135,7 @@ class Receiver:
             self._answer(messages, _ACK)
             return
         count, lease_ms = asked
-        self._answer(messages, _ACK, _calls(count) if self._quick or self._eager else count, lease_ms)
+        self._answer(messages, _ACK, _calls(count, _MOST) if self._quick else count, lease_ms)
 
     def give_back(
         self, messages: Sequence[Message[Any]], delay: float | None, error: str, *, counted: bool = True
@@ -368,9 +371,9 @@ _ACK = Answer("", _NOWHERE)
 _BACK = Answer("", _NOWHERE, back=True, counted=False)
 
 
-def _calls(count: int) -> int:
-    """How many items to claim for some calls for so many each."""
-    return max(count, min(_CALLS * count, _MOST))
+def _calls(count: int, most: int) -> int:
+    """How many items to claim for some calls for so many each, beyond what one asks for `most`."""
+    return max(count, min(_CALLS * count, most))
 
 
 def _answers(messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:

@@ -245,6 +245,22 @@ def test_acknowledgements_that_nobody_waits_for_go_with_the_next_claim_or_at_syn
         assert [item for item, _ in rest(queue)] == list(range(21, 40))
 
 
+def test_one_claim_serves_eight_calls_whatever_each_asks_for(place, monkeypatch):
+    monkeypatch.setattr(receive, "_LINGER", 60.0)
+    with place.open() as queue:
+        for start in range(0, 17_000, 1000):
+            queue.put_many(range(start, start + 1000))
+        queue.receive_many(1000).ack(wait=False)
+        swaps = []
+        swap = queue._store.swap
+        monkeypatch.setattr(queue._store, "swap", lambda *how: (swaps.append(how[0]), swap(*how))[1])
+        for start in range(1000, 17_000, 1000):
+            batch = queue.receive_many(1000)
+            assert batch.items == list(range(start, start + 1000))
+            batch.ack(wait=False)
+        assert len(swaps) == 2
+
+
 def test_they_are_sent_soon_in_any_case(place):
     with place.open(ack_linger=0.1) as queue, place.open() as other:
         queue.put("a")
