@@ -52,6 +52,21 @@ def test_the_bucket_has_every_row_with_its_goal():
     assert "of 27 goals reached" in told
 
 
+def test_growth_has_sizes_threads_processes_and_hosts():
+    told = benchmark("growth", "--scale", "0.001", "--rounds", "1")
+    for work in (
+        *(
+            "put, 10 bytes: rate",
+            "get, 1 MB: bytes",
+            "256",
+            "1 that put and 1 that get: lost",
+            "8 that put and 8 that get",
+        ),
+        *("1 put by put: commits", "16 put by put: p99", "16 streams, 4 in flight: dollars"),
+    ):
+        assert f"\n{work}" in told, work
+
+
 def test_scale_says_what_grew_and_refuses_a_disk_that_is_too_small():
     few = ["--items", "2000", "--bytes", "2000000", "--queues", "3", "--bucket-items", "2000"]
     told = benchmark("scale", *few)
