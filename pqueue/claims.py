@@ -92,6 +92,13 @@ class Consumer:
             raise outcome.error
         return outcome
 
+    def acknowledge(self, answer: Answer) -> bool:
+        """Whether the range, all of which its claim held, is acknowledged; if not, nothing was done, and `ask` does it.
+
+        Raises: as `ask` does.
+        """
+        return bool(self._combiner.alone(self._straight.acknowledge, answer))
+
     def _orphaned(self, request: Request, result: object) -> None:
         if isinstance(result, Outcome):
             self._owing.owe(request, result)

@@ -148,8 +148,8 @@ class Rest:
         if state != CLAIMED:
             return None
         before, behind = self._around
-        ranges = f"[[{ordinal},{start},{stop},{attempts}]]"
-        return stop - start, 0, f"{before}{quoted(claim)}:[{quoted(owner)},{until},{ranges}]{behind}".encode()
+        text = f"{before}{quoted(claim)}:[{quoted(owner)},{until},[[{ordinal},{start},{stop},{attempts}]]]{behind}"
+        return stop - start, 0, text.encode()
 
     @cached_property
     def _around(self) -> tuple[str, str]:

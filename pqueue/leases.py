@@ -87,7 +87,12 @@ class Leases:
         if not lend:
             if not answers:
                 return (), None
-            settled = self._consumer.ask(Request(answers=answers)).settled
+            settled: Sequence[int]
+            if len(answers) == 1 and self._consumer.acknowledge(answers[0]):
+                where = answers[0].where
+                settled = (where.stop - where.start,)
+            else:
+                settled = self._consumer.ask(Request(answers=answers)).settled
             self._answered(answers)
             return settled, None
         # An id stays until its swap is answered, so that what was lent unheard is found again (rule 14).

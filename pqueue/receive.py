@@ -378,6 +378,10 @@ def _calls(count: int, most: int) -> int:
 
 def _answers(messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
     """An answer of this kind for each run of neighbours."""
+    if len(messages) == 1:
+        one = messages[0]
+        where = _new(Range, (one._ordinal, one.offset, one.offset + 1))  # noqa: SLF001
+        return [_new(Answer, (one._loan.claim, where, *kind[2:]))]  # noqa: SLF001
     answers: list[Answer] = []
     known: Loan | None = None
     ordinal = start = stop = -1

@@ -15,7 +15,7 @@ from pqueue.names import HEAD
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.picking import Picker
-from pqueue.request import Lot, Outcome, Request
+from pqueue.request import Answer, Lot, Outcome, Request
 from pqueue.swaps import Swaps
 
 _LOOK = 0.1
@@ -77,6 +77,27 @@ class Straight:
                 self._owing.owe(request, outcome)
                 raise _told(error) from None
 
+    def acknowledge(self, answer: Answer) -> bool:
+        """Whether the range, all of which its claim held, is acknowledged: what `ask` does, for the commonest request."""
+        if self._winding or answer.back or answer.bury:
+            return False
+        while True:
+            local = self._monotonic()
+            head = self._usable(local)
+            if head is None:
+                return False
+            ordinal, offset, rest = head
+            spans = transitions.without(rest.spans, answer.claim, answer.where, self._now(local))
+            if spans is None or _frees(rest.spans, spans, ordinal):
+                return False
+            try:
+                if self._in_place(_new(Head, (ordinal, offset, rest.having(spans)))):
+                    return True
+            except (Landed, SyncFailed) as error:
+                settled = answer.where.stop - answer.where.start
+                self._owing.owe(Request(answers=(answer,)), Outcome(settled=[settled]))
+                raise _told(error) from None
+
     def _in_place(self, new: Head) -> bool:
         """Swap; False where somebody else has.
 
@@ -96,19 +117,15 @@ class Straight:
         swaps.version = document.version
         return True
 
-    def _planned(self, request: Request) -> tuple[Head, Outcome] | None:  # noqa: PLR0911  # checked one by one
-        swaps = self._swaps
-        head = swaps.head
+    def _planned(self, request: Request) -> tuple[Head, Outcome] | None:
         local = self._monotonic()
-        owing = self._owing
-        if head is None or local - self.looked > _LOOK or owing.taken or owing.again or owing.lent or owing.told:
+        head = self._usable(local)
+        if head is None:
             return None
         ordinal, offset, rest = head
-        known = rest.spans
-        if len(known) > _FEW or rest.boot != swaps.now.boot:
-            return None
-        now = swaps.now.ms + int((local - swaps.heard) * 1000)
-        spans, settled = known, []
+        now = self._now(local)
+        known = spans = rest.spans
+        settled = []
         for answer in request.answers:
             left = None if answer.back or answer.bury else transitions.without(spans, answer.claim, answer.where, now)
             if left is None:
@@ -127,12 +144,27 @@ class Straight:
                 lent = (ordinal, start, offset, 1, transitions.CLAIMED, until, request.claim, owner, 0, "", "")
                 spans += (_new(Span, lent),)
                 lots.append(_new(Lot, (_new(Range, (ordinal, start, offset)), items, 1, ())))
-                deadline = swaps.deadline(local, request.lease_ms)
+                deadline = self._swaps.deadline(local, request.lease_ms)
             elif not request.ride:
                 return None
-        if (spans[0].ordinal if spans else ordinal) != (known[0].ordinal if known else ordinal):
-            return None  # it frees segments, and is to be durable
+        if _frees(known, spans, ordinal):
+            return None
         return _new(Head, (ordinal, offset, rest.having(spans))), Outcome(lots, deadline, settled)
+
+    def _usable(self, local: float) -> Head | None:
+        """The head as last known, if nothing but it is to be heeded."""
+        swaps = self._swaps
+        head = swaps.head
+        owing = self._owing
+        if head is None or local - self.looked > _LOOK or owing.taken or owing.again or owing.lent or owing.told:
+            return None
+        rest = head.rest
+        return None if len(rest.spans) > _FEW or rest.boot != swaps.now.boot else head
+
+    def _now(self, local: float) -> int:
+        """The store's ms, by what it last told."""
+        swaps = self._swaps
+        return swaps.now.ms + int((local - swaps.heard) * 1000)
 
     def _may_lend(self, spans: tuple[Span, ...], now: int) -> bool:
         """Whether nothing comes before what is next."""
@@ -142,6 +174,11 @@ class Straight:
             if span.state != transitions.CLAIMED and span.until <= now:
                 return False
         return True
+
+
+def _frees(old: tuple[Span, ...], new: tuple[Span, ...], ordinal: int) -> bool:
+    """Whether segments become free, so that the swap is to be durable."""
+    return (new[0].ordinal if new else ordinal) != (old[0].ordinal if old else ordinal)
 
 
 def _told(error: Landed | SyncFailed) -> BaseException:

@@ -127,7 +127,9 @@ class SlotDocument(Holder):
                     # rule 20, where nothing has changed since this object's last load or swap
                     newest, _, target, synced, guarded = file.last
                     swapped = newest + 1
-                    if sync or newest != version or max(file.versions.tolist()) > newest or time[1] >= file.due_ms:
+                    one, two, three = file.versions.tolist()
+                    seen = one <= newest and two <= newest and three <= newest
+                    if sync or newest != version or not seen or time[1] >= file.due_ms:
                         newest, _, target, synced, guarded = self._examine(file, version)
                         swapped = slots.following(file.versions.tolist(), newest)
                     begun = swapped
