@@ -398,7 +398,8 @@ def test_shells_complete_commands(shell):
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "SHELL": shell},
+        # Else the shell is found by the processes above, whatever it says here; of these tests that may be `sh`.
+        env={**os.environ, "SHELL": shell, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
     )
     assert done.returncode == 0
     assert "_PQUEUE_COMPLETE" in done.stdout
