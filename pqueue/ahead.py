@@ -57,7 +57,8 @@ class Ahead:
         self._closed = False
         """Nothing is claimed any more."""
         self._fetched = float("-inf")
-        self._leases.chore(self._attend)
+        # What is held may be handed out without a word to the keeper.
+        self._leases.chore(self._attend, lambda: len(self.held()) + self.unanswered)
 
     @property
     def unanswered(self) -> int:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from weakref import ref
 
 from pqueue.claims import Consumer
 from pqueue.errors import QueueError
 from pqueue.request import Answer, Outcome, Request
-from pqueue.runtime import Runtime
+from pqueue.runtime import Event, Runtime
 from pqueue.words import were
 
 log = logging.getLogger("pqueue")
@@ -63,7 +64,10 @@ class Leases:
         """Whoever may still answer for a loan refers to it: of one that an interrupt lost on its way nothing is renewed."""
         self._unheard: list[str] = []
         self._chores: list[Chore] = []
+        self._owes: list[Callable[[], int]] = []
         self._tick = self._runtime.event()
+        self._held: list[Leases] = []
+        """This, while the keeper is to look whether something is owed, or something is."""
         self._pause = _IDLE
         """How long the keeper sleeps."""
         self._keeping = False
@@ -131,19 +135,24 @@ class Leases:
         """Nothing of it is to be renewed any more."""
         self._loans.pop(loan.claim, None)
 
-    def chore(self, chore: Chore) -> None:
-        """Have the keeper do something from time to time."""
+    def chore(self, chore: Chore, owes: Callable[[], int] = lambda: 0) -> None:
+        """Have the keeper do something from time to time; while `owes`, also for a queue object that nobody refers to."""
         self._chores.append(chore)
+        self._owes.append(owes)
 
     def within(self, seconds: float) -> None:
         """Have the keeper look at everything within so many seconds."""
+        if not self._held and not self._closed:
+            self._held.append(self)
         if seconds < self._pause:
             if not self._keeping:
                 with self._guard:
                     begins = not self._keeping and not self._closed
                     self._keeping = True
                 if begins:
-                    self._runtime.spawn(self._keep, "keeper")
+                    tick = self._tick
+                    # By a weak reference, but for what is owed: an object that is neither closed nor used any more goes.
+                    self._runtime.spawn(partial(_keep, ref(self, lambda _: tick.set()), self._held, tick), "keeper")
             self._tick.set()
 
     def close(self) -> None:
@@ -153,15 +162,18 @@ class Leases:
 
     # -- the keeper ---------------------------------------------------------------------------------------------------
 
-    def _keep(self) -> None:
-        """Renew what is older than a third of its lease, do the chores, until closed."""
-        while not self._closed:
-            self._tick.clear()
-            self._pause = _IDLE  # before looking: what is begun meanwhile wakes this
-            pauses = [left for chore in self._chores if (left := self._attended(chore)) is not None]
-            pauses += self._renewed()
-            self._pause = max(0.001, min(pauses)) if pauses else _IDLE
-            self._tick.wait(self._pause if pauses else None)
+    def attend(self) -> tuple[float | None, bool]:
+        """Renew what is older than a third of its lease, do the chores; how long to sleep then, and whether more is owed."""
+        self._pause = _IDLE  # before looking: what is begun meanwhile wakes this
+        pauses = [left for chore in self._chores if (left := self._attended(chore)) is not None]
+        pauses += self._renewed()
+        self._pause = max(0.001, min(pauses)) if pauses else _IDLE
+        return self._pause if pauses else None, any(owes() for owes in self._owes)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is renewed any more."""
+        return self._closed
 
     def _attended(self, chore: Chore) -> float | None:
         try:
@@ -203,6 +215,21 @@ class Leases:
             loan.renewed = now
             if not held:
                 self.done(loan)
+
+
+def _keep(known: ref[Leases], held: list[Leases], tick: Event) -> None:
+    """The keeper: attends to them until they are closed, or gone; that they are not is up to `held`."""
+    while True:
+        tick.clear()
+        leases = known()
+        held.clear()  # before looking: what is owed from now on adds it again
+        if leases is None or leases.closed:
+            return
+        pause, owes = leases.attend()
+        if owes:
+            held.append(leases)
+        leases = None
+        tick.wait(pause)
 
 
 class Tab:

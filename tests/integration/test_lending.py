@@ -2,6 +2,7 @@
 
 import gc
 import time
+import weakref
 
 import pytest
 
@@ -269,6 +270,25 @@ def test_they_are_sent_soon_in_any_case(place):
         while len(other):
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_queue_neither_closed_nor_used_any_more_goes_once_it_has_sent_what_it_owes(place, wait):
+    with place.open() as other:
+        queue = place.open(ack_linger=0.2)
+        queue.put_many("ab")
+        queue.receive().ack(wait=wait)
+        message = queue.receive()
+        known = weakref.ref(queue)
+        del queue
+        gc.collect()
+        message.ack(wait=wait)
+        del message
+        until = time.monotonic() + 30
+        while known() or len(other):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+            gc.collect()
 
 
 def test_who_dies_before_repeats_them(place, monkeypatch):
