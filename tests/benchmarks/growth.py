@@ -23,8 +23,8 @@ from tests.support.s3proxy import S3ProxyProcess
 from tests.support.s3server import S3Server
 
 SIZES = {"10 bytes": 10, "100 bytes": 100, "1 kB": 1000, "10 kB": 10_000, "100 kB": 100_000, "1 MB": 1_000_000}
-BYTES = 100_000_000
-"""Of a round, at the most."""
+BYTES = 50_000_000
+"""Of a round, at the most; a put_many fills with as many, which is less than one commit may hold."""
 BOTH = (RATE, Figure("bytes", "MB/s"))
 
 
