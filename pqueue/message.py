@@ -39,7 +39,6 @@ class Message(Generic[T]):
     def __init__(
         self, receiver: Receiver, loan: Loan, ordinal: int, offset: int, item: T, attempt: int, at_ms: int | None
     ) -> None:
-        self._state = HELD
         self._receiver = receiver
         self._loan = loan
         self._ordinal = ordinal
@@ -47,6 +46,7 @@ class Message(Generic[T]):
         self.item = item
         self.offset = offset
         self.attempt = attempt
+        self._state = HELD
 
     @property
     def put_at(self) -> datetime | None:
@@ -109,13 +109,18 @@ class Message(Generic[T]):
         self._receiver.leave((self,), error)
 
     def __del__(self) -> None:
-        # Any lock may be held right here: it is only noted.
-        if self._state < ANSWERING:
+        # Any lock may be held right here: it is only noted. Interrupted as it was made, it has no state.
+        if getattr(self, "_state", ANSWERED) < ANSWERING:
             self._receiver.dropped.append((self._loan, self.offset))
 
     def __repr__(self) -> str:
         state = ("", ", unsure", ", being answered", ", answered")[self._state]
         return f"<pqueue.Message {self.offset}, attempt {self.attempt}{state}>"
+
+
+def unanswered(messages: Sequence[Message[Any]]) -> Sequence[Message[Any]]:
+    """Those of them that nobody has answered, or is answering."""
+    return [message for message in messages if message._state < ANSWERING]  # noqa: SLF001  # its own module
 
 
 class Batch(Sequence[Message[T]]):
@@ -140,11 +145,11 @@ class Batch(Sequence[Message[T]]):
             ClaimLost: some were somebody else's by now; the others are acknowledged.
             StoreError: no answer; call it again to learn what came of it.
         """
-        self._receiver.acknowledge(self._held(), wait)
+        self._receiver.acknowledge(self._held(), wait, rest=True)
 
     def nack(self, delay: float | None = 0) -> None:
         """Give back those that are not answered yet; see `Message.nack`."""
-        self._receiver.give_back(self._held(), delay, "")
+        self._receiver.give_back(self._held(), delay, "", rest=True)
 
     def extend(self, seconds: float) -> None:
         """Hold those that are not answered yet for so many seconds from now, at least; see `Message.extend`."""
@@ -152,7 +157,7 @@ class Batch(Sequence[Message[T]]):
         self._receiver.extend(held[0] if held else self._messages[0], seconds)
 
     def _held(self) -> Sequence[Message[Any]]:
-        return [message for message in self._messages if message._state < ANSWERING]  # noqa: SLF001  # its own module
+        return unanswered(self._messages)
 
     def __len__(self) -> int:
         return len(self._messages)

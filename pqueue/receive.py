@@ -11,7 +11,7 @@ from typing import Any
 from pqueue.errors import ClaimLost
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
-from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
+from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message, unanswered
 from pqueue.request import Answer
 from pqueue.retry import Retry, text_of
 from pqueue.runtime import Runtime
@@ -123,24 +123,30 @@ class Receiver:
             self._unseen(self._made(loan))
         return None
 
-    def acknowledge(self, messages: Sequence[Message[Any]], wait: bool = True) -> None:
-        """See `Message.ack`."""
+    def acknowledge(self, messages: Sequence[Message[Any]], wait: bool = True, *, rest: bool = False) -> None:
+        """See `Message.ack`. `rest`: those of them that no other thread answers meanwhile."""
         self._eager = not wait
-        if not wait and messages and self._noted(messages):
+        if not wait and messages and self._noted(messages, rest=rest):
             return
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
         last = bool(messages) and messages[0]._loan.left == len(messages)  # noqa: SLF001
         if asked is None or self._ahead or self._closed or not last:
-            self._answer(messages, _ACK)
+            self._answer(messages, _ACK, rest=rest)
             return
         count, lease_ms = asked
-        self._answer(messages, _ACK, _calls(count, _MOST) if self._quick else count, lease_ms)
+        self._answer(messages, _ACK, _calls(count, _MOST) if self._quick else count, lease_ms, rest=rest)
 
     def give_back(
-        self, messages: Sequence[Message[Any]], delay: float | None, error: str, *, counted: bool = True
+        self,
+        messages: Sequence[Message[Any]],
+        delay: float | None,
+        error: str,
+        *,
+        counted: bool = True,
+        rest: bool = False,
     ) -> None:
-        """See `Message.nack`."""
+        """See `Message.nack`. `rest`: those of them that no other thread answers meanwhile."""
         if delay is not None and delay < 0:
             raise ValueError("'delay' must be a non-negative number")
         said = text_of(error)
@@ -149,7 +155,8 @@ class Receiver:
             groups.setdefault(message.attempt if delay is None else 0, []).append(message)
         for attempt, group in groups.items():
             delay_ms = self._retry.ms(attempt) if delay is None else int(delay * 1000)
-            self._answer(group, Answer("", _NOWHERE, back=True, delay_ms=delay_ms, counted=counted, error=said))
+            kind = Answer("", _NOWHERE, back=True, delay_ms=delay_ms, counted=counted, error=said)
+            self._answer(group, kind, rest=rest)
 
     def reject(self, messages: Sequence[Message[Any]], reason: str) -> None:
         """See `Message.reject`."""
@@ -157,14 +164,14 @@ class Receiver:
 
     def leave(self, messages: Sequence[Message[Any]], error: BaseException | None) -> None:
         """At the end of a `with` block."""
-        held = [message for message in messages if message._state < ANSWERING]  # noqa: SLF001  # made for each other
+        held = unanswered(messages)
         if not held:
             return
         if error is None:
-            self.acknowledge(held)
+            self.acknowledge(held, rest=True)
             return
         try:
-            self.give_back(held, None, f"{type(error).__name__}: {text_of(error)}")
+            self.give_back(held, None, f"{type(error).__name__}: {text_of(error)}", rest=True)
         except ClaimLost as lost:
             log.warning("%s", lost)  # the block's own error is what is raised
 
@@ -242,7 +249,7 @@ class Receiver:
             ]
         return made
 
-    def _noted(self, messages: Sequence[Message[Any]]) -> bool:
+    def _noted(self, messages: Sequence[Message[Any]], *, rest: bool) -> bool:
         """Acknowledge these with the next swap, or soon; False where the lease is nearly over, or nobody is left to send it."""
         now = self._answered = self._monotonic()
         loan = messages[0]._loan  # noqa: SLF001
@@ -252,6 +259,8 @@ class Receiver:
         with self._guard:
             if self._closed:
                 return False
+            if rest:
+                messages = unanswered(messages)
             answers = self._begun(messages, _ACK)
             for answer in answers:
                 self._tab.add(answer)
@@ -263,13 +272,18 @@ class Receiver:
             raise _lost(lost, messages)
         return True
 
-    def _answer(self, messages: Sequence[Message[Any]], kind: Answer, lend: int = 0, lease_ms: int = 0) -> None:
+    def _answer(
+        self, asked: Sequence[Message[Any]], kind: Answer, lend: int = 0, lease_ms: int = 0, *, rest: bool = False
+    ) -> None:
         """Answer for these in one swap, which may lend what the next call will ask for."""
-        if not messages:
+        if not asked:
             return
+        messages: Sequence[Message[Any]] = () if rest else asked
         loan: Loan | None = None
         try:
             with self._guard:
+                if rest:
+                    messages = unanswered(asked)
                 answers = self._begun(messages, kind)
             lost = len(messages)
             if answers:

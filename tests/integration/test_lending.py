@@ -410,6 +410,34 @@ def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_
             assert len(queue._receiver._ahead) <= 1000
 
 
+@pytest.mark.parametrize("how", ["ack", "ack without waiting", "with", "nack"])
+def test_a_batch_answers_the_others_though_one_is_answered_meanwhile(place, monkeypatch, how):
+    with place.open() as queue:
+        queue.put_many(range(10))
+        batch = queue.receive_many(10)
+        held = pqueue.message.unanswered
+        asked = []
+
+        def meanwhile(messages):
+            found = held(messages)
+            if not asked:
+                asked.append(found)
+                batch[4].ack()
+            return found
+
+        monkeypatch.setattr("pqueue.message.unanswered", meanwhile)
+        if how == "with":
+            with batch:
+                pass
+        elif how == "nack":
+            batch.nack()
+        else:
+            batch.ack(wait=how == "ack")
+        monkeypatch.undo()
+        queue.sync()
+        assert rest(queue) == ([(item, 2) for item in range(10) if item != 4] if how == "nack" else [])
+
+
 def test_an_acknowledgement_under_way_while_its_queue_closes_leaves_nothing_claimed(place, monkeypatch):
     with place.open() as other:
         queue = place.open()
