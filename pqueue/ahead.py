@@ -58,7 +58,12 @@ class Ahead:
         """Nothing is claimed any more."""
         self._fetched = float("-inf")
         # What is held may be handed out without a word to the keeper.
-        self._leases.chore(self._attend, lambda: len(self.held()) + self.unanswered)
+        self._leases.chore(self._attend, lambda: self.holds or self.unanswered)
+
+    @property
+    def holds(self) -> bool:
+        """Whether something is claimed ahead and not handed out."""
+        return bool(self._ready or self._held)
 
     @property
     def unanswered(self) -> int:
@@ -115,24 +120,32 @@ class Ahead:
         self._tab.send()
         self._sent = self._monotonic()
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Acknowledge what was handed out, give back the rest, uncounted (rule 18)."""
         with self._fetching:
+            self._give_back()
+
+    def close(self) -> None:
+        """As `release`; nothing is claimed from now on."""
+        with self._fetching:
             self._closed = True
-            with self._guard:
-                self._note()
-                if self._loan is not None:
-                    self._held.appendleft((self._loan, self._lot))
-                for loan, lot in self._held:
-                    start = lot.where.start + (self._noted if loan is self._loan and lot is self._lot else 0)
-                    if start < lot.where.stop:
-                        where = lot.where._replace(start=start)
-                        self._tab.add(Answer(loan.claim, where, back=True, counted=False))
-                    self._leases.done(loan)
-                self._held.clear()
-                self._ready = []
-                self._loan = None
-            self._tab.send()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        with self._guard:
+            self._note()
+            if self._loan is not None:
+                self._held.appendleft((self._loan, self._lot))
+            for loan, lot in self._held:
+                start = lot.where.start + (self._noted if loan is self._loan and lot is self._lot else 0)
+                if start < lot.where.stop:
+                    where = lot.where._replace(start=start)
+                    self._tab.add(Answer(loan.claim, where, back=True, counted=False))
+                self._leases.done(loan)
+            self._held.clear()
+            self._ready = []
+            self._loan = None
+        self._tab.send()
 
     def _slice(self, count: int) -> list[Any]:
         with self._guard:

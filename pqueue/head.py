@@ -26,6 +26,9 @@ _tuple = tuple.__new__  # a NamedTuple's own takes twice as long
 
 CLAIMED, BACK, DYING = "claimed", "back", "dying"
 
+_COUNTABLE = 1 << 53
+"""Items, above which a float does not tell neighbours apart; more than any queue holds."""
+
 MAX_ERROR = 1024
 """Bytes of an error's text kept in a dying mark (rule 17)."""
 
@@ -482,4 +485,4 @@ def allowance(wanted: int, attempts: int, max_attempts: int | None) -> int:
         return wanted
     if attempts >= max_attempts - 1:
         return 1
-    return max(1, int(round(wanted ** (1 - attempts / (max_attempts - 1)))))
+    return max(1, int(round(min(wanted, _COUNTABLE) ** (1 - attempts / (max_attempts - 1)))))

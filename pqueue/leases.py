@@ -64,7 +64,7 @@ class Leases:
         """Whoever may still answer for a loan refers to it: of one that an interrupt lost on its way nothing is renewed."""
         self._unheard: list[str] = []
         self._chores: list[Chore] = []
-        self._owes: list[Callable[[], int]] = []
+        self._owes: list[Callable[[], object]] = []
         self._tick = self._runtime.event()
         self._held: list[Leases] = []
         """This, while the keeper is to look whether something is owed, or something is."""
@@ -135,7 +135,7 @@ class Leases:
         """Nothing of it is to be renewed any more."""
         self._loans.pop(loan.claim, None)
 
-    def chore(self, chore: Chore, owes: Callable[[], int] = lambda: 0) -> None:
+    def chore(self, chore: Chore, owes: Callable[[], object] = lambda: None) -> None:
         """Have the keeper do something from time to time; while `owes`, also for a queue object that nobody refers to."""
         self._chores.append(chore)
         self._owes.append(owes)
@@ -279,7 +279,8 @@ class Tab:
                     self._answers[:0] = answers
                     self._firm = len(answers)
                 raise
-        late = sum(answer.where.stop - answer.where.start for answer in answers) - sum(settled[: len(answers)])
+        sizes = ((answer, answer.where.stop - answer.where.start) for answer in answers)
+        late = sum(size - held for (answer, size), held in zip(sizes, settled, strict=False) if not answer.back)
         if late:
             log.warning("%s acknowledged after the lease had run out: others may get them again", were(late, "item"))
         return loan

@@ -99,6 +99,7 @@ class Message(Generic[T]):
         Raises:
             ClaimLost: it is somebody else's by now.
             StoreError: no answer.
+            ValueError: `seconds` is negative, or no number.
         """
         self._receiver.extend(self, seconds)
 

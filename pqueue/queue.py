@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from itertools import chain
+from math import inf
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -384,11 +385,16 @@ class Queue(Generic[T]):
     def _received(self, n: int, block: bool, timeout: float | None, lease: float | None) -> list[Message[T]]:
         if timeout is not None and block:
             check_timeout(timeout)
-        if lease is not None and not lease > 0:
+        if lease is not None and not 0 < lease < inf:
             raise ValueError("'lease' must be a positive number")
         lease_ms = int(1000 * (self._lease if lease is None else lease))
-        how = self._receiver.take, n, lease_ms, self._auto_extend
+        how = self._lend, n, lease_ms, self._auto_extend
         return self._looked(*how) or self._wait(lambda: self._looked(*how), block, timeout, self._return)
+
+    def _lend(self, n: int, lease_ms: int, renews: bool) -> list[Message[T]]:
+        if self._ahead is not None and self._ahead.holds:
+            self._ahead.release()  # what it holds comes first
+        return self._receiver.take(n, lease_ms, renews)
 
     def _return(self, messages: Sequence[Message[T]]) -> None:
         """Interrupted before they were handed out: others may have them at once."""

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from itertools import repeat
+from math import inf
 from typing import Any
 
 from pqueue.errors import ClaimLost
@@ -147,7 +148,7 @@ class Receiver:
         rest: bool = False,
     ) -> None:
         """See `Message.nack`. `rest`: those of them that no other thread answers meanwhile."""
-        if delay is not None and delay < 0:
+        if delay is not None and not 0 <= delay < inf:
             raise ValueError("'delay' must be a non-negative number")
         said = text_of(error)
         groups: dict[int, list[Message[Any]]] = {}
@@ -177,6 +178,8 @@ class Receiver:
 
     def extend(self, message: Message[Any], seconds: float) -> None:
         """See `Message.extend`."""
+        if not 0 <= seconds < inf:
+            raise ValueError("'seconds' must be a non-negative number")
         loan = message._loan  # noqa: SLF001
         if message._state >= ANSWERING:  # noqa: SLF001
             raise _answered(message)

@@ -165,7 +165,7 @@ class Waiting:
 
 def check_timeout(timeout: float | None) -> None:
     """Refuse a negative one, as the standard library's queue does."""
-    if timeout is not None and timeout < 0:
+    if timeout is not None and not timeout >= 0:
         raise ValueError("'timeout' must be a non-negative number")
 
 

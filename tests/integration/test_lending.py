@@ -410,6 +410,37 @@ def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_
             assert len(queue._receiver._ahead) <= 1000
 
 
+def test_numbers_that_say_no_time_are_refused_and_nothing_is_lost(place):
+    with place.open(max_attempts=3) as queue:
+        queue.put("a")
+        with pytest.raises(ValueError, match="'timeout' must be a non-negative number"):
+            queue.receive(timeout=float("nan"))
+        for odd in (float("inf"), float("nan"), -1.0):
+            with pytest.raises(ValueError, match="'lease' must be a positive number"):
+                queue.receive(lease=odd)
+        one = queue.receive_many(10**400)[0]
+        for odd in (float("inf"), float("nan"), -1.0):
+            with pytest.raises(ValueError, match="'delay' must be a non-negative number"):
+                one.nack(odd)
+            with pytest.raises(ValueError, match="'seconds' must be a non-negative number"):
+                one.extend(odd)
+        one.ack()
+
+
+@pytest.mark.parametrize("settings", [{}, {"ack_linger": 60.0}])
+def test_get_and_receive_of_one_object_take_turns_in_order(place, settings):
+    with place.open(**settings) as queue:
+        queue.put_many(range(3000))
+        found = []
+        for _ in range(5):
+            found += [queue.get(timeout=10), *queue.get_many(2)]
+            with queue.receive(timeout=10) as one, queue.receive_many(2, timeout=10) as others:
+                found += [one.item, *others.items]
+                assert {message.attempt for message in [one, *others]} == {1}
+        assert found == list(range(30))
+        assert queue.clear() == 2970
+
+
 @pytest.mark.parametrize("how", ["ack", "ack without waiting", "with", "nack"])
 def test_a_batch_answers_the_others_though_one_is_answered_meanwhile(place, monkeypatch, how):
     with place.open() as queue:
