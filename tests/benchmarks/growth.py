@@ -1,7 +1,7 @@
 """How rates and cost change with an item's size, with threads, processes and hosts: `python -m tests.benchmarks.growth`.
 
 In a folder, and in a bucket behind 25 ms, where each process stands for a host. Threads are beside one that does the same.
-Nothing here is a goal.
+Nothing here is a goal, but that nothing is lost or repeated.
 """
 
 from __future__ import annotations
