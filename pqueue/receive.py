@@ -80,7 +80,7 @@ class Receiver:
         self._quick = False
         """Whether the last answer came within `_QUICK` of the one before."""
         self.dropped: deque[tuple[Loan, int]] = deque()
-        self._leases.chore(self._attend, lambda: self.unanswered)
+        self._leases.chore(self._attend, lambda: bool(self._tab))
 
     @property
     def ahead(self) -> bool:
