@@ -410,6 +410,20 @@ def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_
             assert len(queue._receiver._ahead) <= 1000
 
 
+def test_the_short_way_does_not_acknowledge_what_the_store_s_clock_has_ended(place, monkeypatch):
+    monkeypatch.setattr(straight, "_LOOK", 60.0)
+    with place.open(auto_extend=False) as queue:
+        queue.put_many("ab")
+        queue.receive().ack()
+        queue._receiver.release()
+        message = queue.receive(lease=0.05)
+        message._loan.deadline = float("inf")  # a clock of ours that stood still
+        time.sleep(0.2 + 2 * queue._store.clock_step_ms / 1000)
+        with pytest.raises(pqueue.ClaimLost):
+            message.ack()
+        assert rest(queue) == [("b", 2)]
+
+
 def test_numbers_that_say_no_time_are_refused_and_nothing_is_lost(place):
     with place.open(max_attempts=3) as queue:
         queue.put("a")
