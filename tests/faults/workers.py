@@ -126,7 +126,7 @@ def run(place: Place, items: int, workers: int, pause: float, lease: float, chan
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", choices=["folder", "folder-blobs", "bucket"])
-    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--items", type=int, help="50,000 in a folder, 5,000 in a bucket if not said")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0.2, help="seconds between two kills, on average")
     parser.add_argument("--lease", type=float, default=3.0)
@@ -135,7 +135,8 @@ def main() -> None:
     seed = given.seed if given.seed is not None else random.randrange(1 << 32)
     print(f"{given.store}, seed {seed}", flush=True)
     with scene(given.store) as place:
-        print(run(place, given.items, given.workers, given.pause, given.lease, random.Random(seed)))
+        items = given.items or (5_000 if given.store == "bucket" else 50_000)
+        print(run(place, items, given.workers, given.pause, given.lease, random.Random(seed)))
 
 
 if __name__ == "__main__":
