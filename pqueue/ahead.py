@@ -139,8 +139,7 @@ class Ahead:
             for loan, lot in self._held:
                 start = lot.where.start + (self._noted if loan is self._loan and lot is self._lot else 0)
                 if start < lot.where.stop:
-                    where = lot.where._replace(start=start)
-                    self._tab.add(Answer(loan.claim, where, back=True, counted=False))
+                    self._tab.add(_unseen(loan, lot.where._replace(start=start)))
                 self._leases.done(loan)
             self._held.clear()
             self._ready = []
@@ -155,6 +154,8 @@ class Ahead:
                 if self._monotonic() >= loan.deadline:
                     log.warning("%s claimed ahead and not asked for within the lease", were(len(self._ready), "item"))
                     self._note()
+                    start = self._lot.where.start + self._noted
+                    self._tab.add(_unseen(loan, self._lot.where._replace(start=start)))
                     self._noted += len(self._ready)
                     self._ready = []
                     continue
@@ -201,3 +202,8 @@ class Ahead:
             return left
         self.flush()
         return self._linger
+
+
+def _unseen(loan: Loan, where: Range) -> Answer:
+    """These nobody was handed."""
+    return Answer(loan.claim, where, back=True, counted=False)

@@ -261,7 +261,7 @@ class Consumer:
         """The head with the requests carried out: expire, own answers, extend, then claims (rule 15)."""
         now = self._swaps.time()
         local = self._straight.looked = self._runtime.monotonic()
-        new = self._expired(head)
+        new = self._expired(head, requests)
         outcomes = [Outcome() for _ in requests]
         for request, outcome in zip(requests, outcomes, strict=True):
             new = self._settled(new, request, outcome, now.ms, local)
@@ -300,10 +300,12 @@ class Consumer:
             outcome.settled.append(count)
         return new
 
-    def _expired(self, head: Head) -> Head:
-        """With the claims given back that have run out by now."""
+    def _expired(self, head: Head, requests: Sequence[Request] = ()) -> Head:
+        """With the claims given back that have run out by now, but for those that the requests give back uncounted."""
         now = self._swaps.time()
-        return transitions.expired(transitions.rebooted(head, now, self._runtime.wall_ms()), now.ms, self._alive)
+        unseen = {answer.claim for request in requests for answer in request.answers if not answer.counted}
+        head = transitions.rebooted(head, now, self._runtime.wall_ms())
+        return transitions.expired(head, now.ms, self._alive, unseen)
 
     def _answered(self, head: Head, answer: Answer, now_ms: int) -> tuple[Head, int]:
         if answer.bury:

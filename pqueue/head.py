@@ -7,7 +7,7 @@ claimed, given back, dying, or acknowledged, and the head grows with the number 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from json.encoder import encode_basestring_ascii as quoted
@@ -318,16 +318,18 @@ def rebooted(head: Head, now: StoreTime, wall_ms: int) -> Head:
     return _with(head, spans) if spans else head
 
 
-def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None) -> Head:
+def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None, unseen: Collection[str] = ()) -> Head:
     """With claims given back whose deadline has passed, or whose owner is known to be dead (rule 16).
 
-    Each owner is asked for once: that is a call of the system.
+    Each owner is asked for once: that is a call of the system. `unseen`: claims that their holder gives back in this
+    very swap, since nobody was handed what they hold: late or not, that is no attempt.
     """
     owners = {span.owner for span in head.rest.spans if span.state == CLAIMED and span.owner} if alive else ()
     dead = {owner for owner in owners if alive is not None and not alive(owner)}
 
     def lost(span: Span) -> bool:
-        return span.state == CLAIMED and (now_ms > span.until or span.owner in dead)
+        late = span.state == CLAIMED and (now_ms > span.until or span.owner in dead)
+        return late and span.claim not in unseen
 
     if not any(map(lost, head.rest.spans)):
         return head

@@ -20,6 +20,9 @@ log = logging.getLogger("pqueue")
 
 _IDLE = float("inf")
 
+_SWAPS = 4
+"""A lease is to outlast so many swaps like the one that it was too short for."""
+
 LOST = float("-inf")
 """The deadline of a claim that is somebody else's by now."""
 
@@ -30,13 +33,17 @@ Chore = Callable[[float], float | None]
 class Loan:
     """What one swap lent, under one claim."""
 
-    __slots__ = ("__weakref__", "claim", "deadline", "lease_ms", "left", "lots", "renewed", "renews")
+    __slots__ = ("__weakref__", "asked_ms", "claim", "deadline", "lease_ms", "left", "lots", "renewed", "renews")
 
-    def __init__(self, claim: str, outcome: Outcome, lease_ms: int, now: float, *, renews: bool) -> None:
+    def __init__(
+        self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, now: float, *, renews: bool
+    ) -> None:
         self.claim = claim
         self.lots = outcome.lots
         self.deadline = outcome.deadline
         """On the runtime's clock: nothing of it is handed out, or acknowledged, from then on (rule 16)."""
+        self.asked_ms = asked_ms
+        """The lease that was asked for."""
         self.lease_ms = lease_ms
         self.renewed = now
         self.renews = renews
@@ -72,6 +79,8 @@ class Leases:
         """How long the keeper sleeps."""
         self._keeping = False
         self._closed = False
+        self._least_ms = 0
+        """No lease is shorter: a swap took too long for one, and what it lent had run out before it was here."""
 
     def ask(
         self,
@@ -104,6 +113,7 @@ class Leases:
             claim = self._unheard.pop() if self._unheard else self._consumer.draw_claim()
         except IndexError:  # another thread's
             claim = self._consumer.draw_claim()
+        asked_ms, lease_ms = lease_ms, max(lease_ms, self._least_ms)
         try:
             outcome = self._consumer.ask(Request(0, lend, claim, lease_ms, answers, ride=ride))
         except BaseException:
@@ -113,7 +123,12 @@ class Leases:
             self._answered(answers)
         if not outcome.lots:
             return outcome.settled, None
-        loan = Loan(claim, outcome, lease_ms, self._monotonic(), renews=renews)
+        now = self._monotonic()
+        if now >= outcome.deadline:
+            self._least_ms = _SWAPS * (lease_ms + int(1000 * (now - outcome.deadline)))
+        elif self._least_ms:
+            self._least_ms //= 2
+        loan = Loan(claim, outcome, asked_ms, lease_ms, now, renews=renews)
         self._loans[claim] = ref(loan)
         if renews and lease_ms < 6000 * self._pause:
             self.within(lease_ms / 6000)

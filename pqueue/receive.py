@@ -233,7 +233,7 @@ class Receiver:
             while ahead and len(found) < count:
                 loan = ahead[0]._loan  # noqa: SLF001
                 # Slept past its lease (rule 16), or lent for another time.
-                if now >= loan.deadline or loan.lease_ms != lease_ms or loan.renews != renews:
+                if now >= loan.deadline or loan.asked_ms != lease_ms or loan.renews != renews:
                     unfit.append(ahead.popleft())
                 elif not found or found[0]._loan is loan:  # noqa: SLF001
                     found.append(ahead.popleft())

@@ -311,6 +311,33 @@ def test_a_poisonous_item_buries_itself_and_no_neighbour(place):
         assert len(queue) == 0
 
 
+@pytest.mark.parametrize("how", ["receive", "get"])
+def test_a_swap_that_takes_longer_than_the_lease_uses_no_attempt(place, monkeypatch, how):
+    """Nobody was handed what it lent; and the next lease is one that outlasts such a swap."""
+    linger = 5 if how == "get" else 0
+    with place.open(lease=0.2, max_attempts=2, ack_linger=linger, prefetch=3, auto_extend=False) as queue:
+        queue.put_many("abc")
+        real = queue._store.swap
+
+        def slow(name, *rest):
+            document = real(name, *rest)
+            if name == HEAD and not queue.dead.list():
+                time.sleep(0.3)
+            return document
+
+        monkeypatch.setattr(queue._store, "swap", slow)
+        if how == "get":
+            assert [queue.get(timeout=20) for _ in range(3)] == list("abc")
+        else:
+            for item in "abc":
+                message = queue.receive(timeout=20)
+                assert (message.item, message.attempt) == (item, 1)
+                message.ack()
+        monkeypatch.undo()
+        queue.sync()
+        assert len(queue) == len(queue.dead) == 0
+
+
 # -- retries ---------------------------------------------------------------------------------------------------------
 
 
