@@ -52,7 +52,7 @@ class Consumer:
         """An id for a claim."""
         self._sweeper = Sweeper(parts)
         self._swaps = Swaps(parts, self._sweeper, self._owing)
-        self._picker = Picker(parts, self._serializer, self._reader, behind)
+        self._picker = Picker(parts, self._serializer, self._reader, behind, self._ids)
         self._burier = Burier(parts, self._swaps, self._picker, behind, self._owing, self._sweeper, self._ids)
         self._straight = Straight(parts, self._swaps, self._picker, self._owing)
         self.repeated = 0

@@ -29,6 +29,9 @@ CLAIMED, BACK, DYING = "claimed", "back", "dying"
 _COUNTABLE = 1 << 53
 """Items, above which a float does not tell neighbours apart; more than any queue holds."""
 
+LAPSED = -1
+"""`until` of what came back because its claim ended without an answer: it may be what its holder died of (rule 18)."""
+
 MAX_ERROR = 1024
 """Bytes of an error's text kept in a dying mark (rule 17)."""
 
@@ -63,6 +66,11 @@ class Span(NamedTuple):
     def size(self) -> int:
         """Items."""
         return self.stop - self.start
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether it came back without an answer."""
+        return self.state == BACK and self.until < 0
 
 
 _VARYING = ("back", "claims", "dying")
@@ -310,10 +318,10 @@ def rebooted(head: Head, now: StoreTime, wall_ms: int) -> Head:
     rest = head.rest
     if rest.boot == now.boot:
         return head
-    spans = [
-        span._replace(until=now.ms + max(0, span.wall - wall_ms) if span.state == BACK and span.wall else -1, owner="")
-        for span in rest.spans
-    ]
+    spans = []
+    for span in rest.spans:
+        until = -1 if span.state != BACK else now.ms + max(0, span.wall - wall_ms) if span.wall else min(0, span.until)
+        spans.append(span._replace(until=until, owner=""))
     head = head._replace(rest=replace(rest, boot=now.boot, clients=rest.clients.aged()))
     return _with(head, spans) if spans else head
 
@@ -333,7 +341,7 @@ def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None, unseen
 
     if not any(map(lost, head.rest.spans)):
         return head
-    return _with(head, [_back(span, 0, 0) if lost(span) else span for span in head.rest.spans])
+    return _with(head, [_back(span, LAPSED, 0) if lost(span) else span for span in head.rest.spans])
 
 
 def _back(span: Span, until: int, wall: int) -> Span:

@@ -35,9 +35,7 @@ class Loan:
 
     __slots__ = ("__weakref__", "asked_ms", "claim", "deadline", "lease_ms", "left", "lots", "renewed", "renews")
 
-    def __init__(
-        self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, now: float, *, renews: bool
-    ) -> None:
+    def __init__(self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, now: float, *, renews: bool) -> None:
         self.claim = claim
         self.lots = outcome.lots
         self.deadline = outcome.deadline
@@ -121,8 +119,9 @@ class Leases:
             raise
         if answers:
             self._answered(answers)
-        if not outcome.lots:
-            return outcome.settled, None
+        return outcome.settled, self._lent(claim, outcome, asked_ms, lease_ms, renews=renews) if outcome.lots else None
+
+    def _lent(self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, *, renews: bool) -> Loan:
         now = self._monotonic()
         if now >= outcome.deadline:
             self._least_ms = _SWAPS * (lease_ms + int(1000 * (now - outcome.deadline)))
@@ -132,7 +131,7 @@ class Leases:
         self._loans[claim] = ref(loan)
         if renews and lease_ms < 6000 * self._pause:
             self.within(lease_ms / 6000)
-        return outcome.settled, loan
+        return loan
 
     def extend(self, loan: Loan, lease_ms: int) -> bool:
         """Renew a claim for so long, never for less than it has; whether it still held anything."""

@@ -12,12 +12,16 @@ from pqueue.errors import BlobMissing, CorruptSegment, QueueError, Serialization
 from pqueue.head import Head, Range, Span
 from pqueue.parts import Parts
 from pqueue.reader import AHEAD, Chunk, Damage, Missing, Reader
-from pqueue.request import Lot, Outcome, Request
+from pqueue.request import ClaimIds, Lot, Outcome, Request
+from pqueue.runtime import Runtime
 from pqueue.tail import OPEN
 
 MAX_RANGES = 10_000
 MAX_BYTES = 3 << 18
 """Above so many ranges, or bytes of them, new claims wait until acknowledgements close gaps: the head stays bounded."""
+
+_PATIENCE = 1.0
+"""Seconds to wait at first for what a client holds, so that it may claim something alone."""
 
 _FEW = 1000
 """Ranges whose bytes are not worth counting."""
@@ -37,7 +41,7 @@ class Grave(NamedTuple):
 class Picker:
     """Of one client, one call at a time."""
 
-    def __init__(self, parts: Parts, serializer: Serializer, reader: Reader, behind: Reader) -> None:
+    def __init__(self, parts: Parts, serializer: Serializer, reader: Reader, behind: Reader, ids: ClaimIds) -> None:
         """`reader` reads on from `next`; `behind` what was given back."""
         self._view = parts.view
         self._serializer = serializer
@@ -46,6 +50,10 @@ class Picker:
         self._step_ms = parts.store.clock_step_ms
         self._reader = reader
         self._behind = behind
+        self._ids = ids
+        self.lonely = ""
+        """The claim of something that its holder may die of for the last time: nothing is claimed beside it."""
+        self._patience = Patience(parts.runtime)
         self._owner = ""
         self._ordinal = -1
         self._from = 0
@@ -88,19 +96,18 @@ class Picker:
         self, head: Head, request: Request, outcome: Outcome, now_ms: int, wanted: int
     ) -> tuple[Head, Grave | None]:
         """Claim or take up to `wanted` items, what was given back first; stops before what can't be read."""
-        spans = list(islice(transitions.ready(head, now_ms), 64))
-        places: list[Span | None] = [*spans]
-        if request.take or not _crowded(head):
-            self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
-            places.append(None)  # what is new, which would add a range
         left = wanted
-        for span in places:
+        for span in self._places(head, request, now_ms, wanted):
             attempts = 0 if span is None else span.attempts
             if self._limit is not None:
                 if request.ride and attempts >= self._limit - 1:
                     return self.stepped(head), None
                 if span is not None and attempts >= self._limit:
                     return self.stepped(head), Grave(Range(*span[:3]), "attempts", None, b"", damaged=False)
+                if self._crowded_out(head, span, request):
+                    if self._patience.waits():
+                        return self.stepped(head), None
+                    continue
             if request.lend:
                 # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
                 most = transitions.allowance(wanted, attempts, self._limit)
@@ -109,6 +116,39 @@ class Picker:
             if grave is not None:
                 return head, None if request.ride else grave
         return self.stepped(head), None
+
+    def _places(self, head: Head, request: Request, now_ms: int, wanted: int) -> Sequence[Span | None]:
+        """What there is to claim, in order; None is what is new."""
+        if self._kept_alone(head, request):
+            return ()
+        spans = list(islice(transitions.ready(head, now_ms), 64))
+        if not request.take and _crowded(head):
+            return spans  # what is new would add a range
+        self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
+        return [*spans, None]
+
+    def _crowded_out(self, head: Head, span: Span | None, request: Request) -> bool:
+        """Whether this is to be claimed alone, beside no other claim of this client, which has some; else it is alone now.
+
+        It is to be if it comes for the last time and came back without an answer: whoever held it may have died of it.
+        """
+        if span is None or not request.lend or not span.lapsed or span.attempts != (self._limit or 0) - 1:
+            return False
+        if any(one.state == transitions.CLAIMED and self._ids.drew(one.claim) for one in head.rest.spans):
+            return True
+        self.lonely = request.claim
+        self._patience.rewarded()
+        return False
+
+    def _kept_alone(self, head: Head, request: Request) -> bool:
+        """Whether nothing is to be claimed beside what is `lonely`."""
+        if not request.lend or not self.lonely:
+            return False
+        if not transitions.held(head, self.lonely):
+            self.lonely = ""
+            self._patience.rewarded()
+            return False
+        return self._patience.waits()
 
     def _from_place(
         self, head: Head, span: Span | None, request: Request, outcome: Outcome, now_ms: int, left: int
@@ -190,6 +230,33 @@ class Picker:
                 bad = Range(where.ordinal, offset, offset + 1)
                 return items, Grave(bad, "unreadable", told, record, damaged=False)
         return items, None
+
+
+class Patience:
+    """How long to wait for what may never come: twice as long each time, and for four times as long not at all."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._monotonic = runtime.monotonic
+        self.rewarded()
+
+    def rewarded(self) -> None:
+        """It came, or is not waited for any more."""
+        self._seconds = _PATIENCE
+        self._waits_until = self._goes_on_until = 0.0
+
+    def waits(self) -> bool:
+        """Whether to wait now."""
+        now = self._monotonic()
+        if now < self._goes_on_until:
+            return False
+        if not self._waits_until:
+            self._waits_until = now + self._seconds
+        if now < self._waits_until:
+            return True
+        self._goes_on_until = now + 4 * self._seconds
+        self._seconds *= 2
+        self._waits_until = 0.0
+        return False
 
 
 def _damaged(damage: Damage, where: Range) -> Grave:

@@ -100,5 +100,9 @@ class ClaimIds:
     def draw(self) -> str:
         """One more: chance costs more than all the rest of an id, so it is asked for once."""
         if not self._begin:
-            self._begin = f"{self._random.getrandbits(64):016x}"
-        return f"{self._begin}-{next(self._numbers):x}"
+            self._begin = f"{self._random.getrandbits(64):016x}-"
+        return f"{self._begin}{next(self._numbers):x}"
+
+    def drew(self, claim: str) -> bool:
+        """Whether an id is of these."""
+        return bool(self._begin) and claim.startswith(self._begin)

@@ -109,6 +109,39 @@ def test_a_worker_that_dies_of_one_item_each_time_buries_that_one_alone(place):
         assert len(queue) == 0
 
 
+def test_a_worker_with_threads_that_dies_of_one_item_buries_that_one_alone(tmp_path):
+    """Each thread holds a claim of its own, and all of them end with the process: started anew until all is done."""
+    store = tmp_path / "q"
+    with pqueue.open(store, max_attempts=3) as queue:
+        queue.put_many(range(40))
+
+    def work(tell):
+        def handler(item):
+            if item == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.005)
+            tell(item)
+
+        pqueue.work(store, handler, threads=4, timeout=1.5)
+
+    told, lives = [], 0
+    while lives < 10:
+        child = Child(work)
+        while not child.hear(60):
+            pass
+        told += child.told
+        lives += 1
+        os.close(child._out)
+        if os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 0:
+            break
+    assert lives == 4
+    assert set(told) == {*range(40)} - {5}
+    with pqueue.open(store) as queue:
+        (letter,) = queue.dead
+        assert (queue.dead.item(letter), letter.reason, letter.attempts) == (5, "attempts", 3)
+        assert len(queue) == 0
+
+
 def test_a_worker_of_the_command_line_stops_gently(tmp_path):
     with pqueue.open(tmp_path / "jobs", serializer="json") as queue:
         queue.put_many(["a", "b", "c"])

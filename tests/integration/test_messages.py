@@ -311,6 +311,57 @@ def test_a_poisonous_item_buries_itself_and_no_neighbour(place):
         assert len(queue) == 0
 
 
+def test_a_poisonous_item_takes_none_along_of_what_is_held_beside_it(place):
+    """As by the threads of one worker: each has a claim of its own, and all of them end with the process."""
+    lease = 1.0 if place.kind == "bucket" else 0.4
+    with place.open(max_attempts=3) as queue:
+        queue.put_many(range(12))
+    done = []
+    while True:
+        with place.open(lease=lease, auto_extend=False) as queue:
+            held = []
+            while len(held) < 4:
+                try:
+                    held.append(queue.receive(timeout=0.05 if held else 4 * lease + 1))
+                except pqueue.Empty:
+                    break
+            if not held:
+                break
+            if 2 in [message.item for message in held]:
+                time.sleep(1.2 * lease)
+                continue
+            for message in held:
+                done.append(message.item)
+                message.ack()
+    assert sorted(done) == [item for item in range(12) if item != 2]
+    with place.open() as queue:
+        assert [queue.dead.item(letter) for letter in queue.dead] == [2]
+        assert len(queue) == 0
+
+
+def test_who_holds_something_for_long_gets_more_all_the_same(place):
+    """An item that is to be alone for its last time is waited for, but not for ever: neither before nor after it is lent."""
+    with place.open(max_attempts=2, lease=30) as queue:
+        queue.put_many("abcd")
+        with place.open(lease=0.2, auto_extend=False) as other:
+            assert other.receive_many(1).items == ["a"]
+            held = queue.receive()
+            assert held.item == "b"
+            time.sleep(1.3 if place.kind == "bucket" else 0.3)
+            began = time.monotonic()
+            beside = queue.receive(timeout=30)
+            assert beside.item == "c", "what is to be alone is passed over, in the end"
+            waited = time.monotonic() - began
+            assert waited > 0.5
+            held.ack()
+            beside.ack()
+            alone = queue.receive()
+            assert (alone.item, alone.attempt) == ("a", 2)
+            with pytest.raises(pqueue.Empty):
+                queue.receive(timeout=0.1)
+            assert queue.receive(timeout=30).item == "d"
+
+
 @pytest.mark.parametrize("how", ["receive", "get"])
 def test_a_swap_that_takes_longer_than_the_lease_uses_no_attempt(place, monkeypatch, how):
     """Nobody was handed what it lent; and the next lease is one that outlasts such a swap."""
