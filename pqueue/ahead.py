@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from pqueue.head import Range
@@ -32,7 +33,18 @@ class Ahead:
     a third of the lease.
     """
 
-    def __init__(self, runtime: Runtime, leases: Leases, *, prefetch: int, lease: float, linger: float) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        leases: Leases,
+        user: Callable[[], object],
+        *,
+        prefetch: int,
+        lease: float,
+        linger: float,
+    ) -> None:
+        """`user`: a weak reference to whoever gets from it; dead, what is held is given back."""
+        self._user = user
         self._runtime = runtime
         self._monotonic = runtime.monotonic
         self._leases = leases
@@ -196,6 +208,9 @@ class Ahead:
             self._note()
             idle = not self._tab and self._loan is None
         if idle:
+            return None
+        if self._user() is None:
+            self.release()
             return None
         left = self._sent + self._linger - now
         if left > 0:

@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from math import inf
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
+from weakref import ref
 
 from pqueue import lives, plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
@@ -116,8 +118,10 @@ class Queue(Generic[T]):
         self._consumer = Consumer(parts, serializer, self._log.mend)
         buffered = meta.durability == "buffered"
         linger = ack_linger if ack_linger is not None else float("inf") if buffered else store.ack_linger
-        self._leases = Leases(runtime, self._consumer, self._freed)
-        self._ahead = Ahead(runtime, self._leases, prefetch=prefetch, lease=lease, linger=linger) if linger else None
+        self._leases = Leases(runtime, self._consumer, partial(_freed, self._waiting, bool(meta.maxsize)))
+        self._ahead = (
+            Ahead(runtime, self._leases, ref(self), prefetch=prefetch, lease=lease, linger=linger) if linger else None
+        )
         self._takes = self._consumer.take if self._ahead is None else self._ahead.take
         self._pop = self._ahead.pop if self._ahead is not None else None
         self._receiver = Receiver(runtime, self._leases, Retry(runtime, retry_delay), min(linger, lease / 3))
@@ -726,15 +730,16 @@ class Queue(Generic[T]):
         self._count = self._tasks.one
         self._owed.clear()
 
-    def _freed(self, answers: Sequence[Answer]) -> None:
-        """Claims were answered for."""
-        if self._bound is not None:
-            self._waiting.tell()
-            return
+
+def _freed(waiting: Waiting, bounded: bool, answers: Sequence[Answer]) -> None:
+    """Claims were answered for: wake those that wait for room, or for what was given back."""
+    if not bounded:
         for answer in answers:
             if answer.back:
-                self._waiting.tell()
-                return
+                break
+        else:
+            return
+    waiting.tell()
 
 
 def _wanted(

@@ -13,6 +13,7 @@ from pqueue.errors import ClaimLost
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
 from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message, unanswered
+from pqueue.prefetched import Prefetched, Turn
 from pqueue.request import Answer
 from pqueue.retry import Retry, text_of
 from pqueue.runtime import Runtime
@@ -65,8 +66,7 @@ class Receiver:
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
         self._guard = self._runtime.lock()
-        self._ahead: deque[Message[Any]] = deque()
-        self._since = 0.0
+        self._prefetched = Prefetched(self._runtime)
         self._answered = float("-inf")
         self._asked: tuple[int, int] | None = None
         """How the last call asked, if it came soon after an answer."""
@@ -85,7 +85,7 @@ class Receiver:
     @property
     def ahead(self) -> bool:
         """Whether something is claimed for the next call."""
-        return bool(self._ahead)
+        return bool(self._prefetched)
 
     @property
     def unanswered(self) -> int:
@@ -94,22 +94,32 @@ class Receiver:
 
     def take(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
         """At most `count` messages of one claim; none where nothing could be handed out now."""
-        now = self._monotonic()
-        soon = renews and now - self._answered < _SOON
+        soon = renews and self._monotonic() - self._answered < _SOON
         self._asked = (count, lease_ms) if soon else None
-        if self._ahead:
-            found = self._from_ahead(count, lease_ms, renews, now)
-            if found:
-                return found
-        loan = self._lent(_calls(count, _EAGER_MOST) if soon and self._eager else count, lease_ms, renews=renews)
-        if loan is None:
-            return []
-        made = self._made(loan)
-        if len(made) > count:
-            with self._guard:
+        turn = Turn()
+        try:
+            while not turn.begun:
+                found, unfit = self._prefetched.next(count, lease_ms, renews, turn, more=soon)
+                if unfit:
+                    self._unseen(unfit)
+                if found:
+                    return found
+                if not turn.begun:
+                    self._prefetched.wait()
+            wanted = count * turn.calls
+            if soon and self._eager:
+                wanted = _calls(wanted, _EAGER_MOST)
+            loan = self._lent(wanted, lease_ms, renews=renews)
+            if loan is None:
+                return []
+            made = self._made(loan)
+            if len(made) > count:
                 self._keep(made[count:])
-            self._leases.within(_STALE)
-        return made[:count]
+                del made[count:]
+            return made
+        finally:
+            turn.over = True
+            self._prefetched.woken()
 
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
         for _ in range(_TRIES):
@@ -132,11 +142,17 @@ class Receiver:
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
         last = bool(messages) and messages[0]._loan.left == len(messages)  # noqa: SLF001
-        if asked is None or self._ahead or self._closed or not last:
-            self._answer(messages, _ACK, rest=rest)
-            return
-        count, lease_ms = asked
-        self._answer(messages, _ACK, _calls(count, _MOST) if self._quick else count, lease_ms, rest=rest)
+        turn = Turn()
+        try:
+            if asked is None or not last or not self._prefetched.begin(turn):
+                self._answer(messages, _ACK, rest=rest)
+                return
+            count, lease_ms = asked
+            count *= turn.calls
+            self._answer(messages, _ACK, _calls(count, _MOST) if self._quick else count, lease_ms, rest=rest)
+        finally:
+            turn.over = True
+            self._prefetched.woken()
 
     def give_back(
         self,
@@ -188,9 +204,7 @@ class Receiver:
 
     def release(self) -> None:
         """Give back what is claimed ahead, uncounted (rule 18), and send whatever is to be sent."""
-        with self._guard:
-            ahead, self._ahead = self._ahead, deque()
-        self._unseen(ahead)
+        self._unseen(self._prefetched.drop())
         self.flush()
 
     def flush(self) -> None:
@@ -206,14 +220,17 @@ class Receiver:
         """As `release`; what is answered from now on is answered at once."""
         with self._guard:
             self._closed = True
+        self._prefetched.close()
         self.release()
 
     # -- within -------------------------------------------------------------------------------------------------------
 
     def _keep(self, messages: Sequence[Message[Any]]) -> None:
-        """For the next calls; under the guard."""
-        self._since = self._monotonic()
-        self._ahead.extend(messages)
+        """For the next calls; closed meanwhile, nobody will ask for it."""
+        if self._prefetched.keep(messages):
+            self._leases.within(_STALE)
+        else:
+            self._unseen(messages)
 
     def _unseen(self, messages: Sequence[Message[Any]]) -> None:
         """Have these, which nobody was handed, given back, with the next swap or soon."""
@@ -223,25 +240,6 @@ class Receiver:
             self._ended(messages)
         self._due = min(self._due, self._monotonic() + _LINGER)
         self._leases.within(_LINGER)
-
-    def _from_ahead(self, count: int, lease_ms: int, renews: bool, now: float) -> list[Message[Any]]:
-        """Of what was claimed ahead in the way that is asked for now; anything else is given back."""
-        found: list[Message[Any]] = []
-        unfit: list[Message[Any]] = []
-        with self._guard:
-            ahead = self._ahead
-            while ahead and len(found) < count:
-                loan = ahead[0]._loan  # noqa: SLF001
-                # Slept past its lease (rule 16), or lent for another time.
-                if now >= loan.deadline or loan.asked_ms != lease_ms or loan.renews != renews:
-                    unfit.append(ahead.popleft())
-                elif not found or found[0]._loan is loan:  # noqa: SLF001
-                    found.append(ahead.popleft())
-                else:
-                    break
-        if unfit:
-            self._unseen(unfit)
-        return found
 
     def _made(self, loan: Loan) -> list[Message[Any]]:
         made: list[Message[Any]] = []
@@ -305,21 +303,9 @@ class Receiver:
             self._quick = now - self._answered < _QUICK
             self._answered = now
         if loan is not None:
-            self._along(loan)
+            self._keep(self._made(loan))
         if lost:
             raise _lost(lost, messages)
-
-    def _along(self, loan: Loan) -> None:
-        """Keep what an acknowledgement claimed for the next calls; closed meanwhile, nobody will ask for it."""
-        made = self._made(loan)
-        with self._guard:
-            kept = not self._closed
-            if kept:
-                self._keep(made)
-        if kept:
-            self._leases.within(_STALE)
-        else:
-            self._unseen(made)
 
     def _begun(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
         """Mark them as being answered; an answer for each run of neighbours, but for what is lost. Under the guard.
@@ -355,6 +341,16 @@ class Receiver:
         if not loan.left:
             self._leases.done(loan)
 
+    def _give_back_stale(self) -> None:
+        """Give back what nobody has asked for; while nobody claims, so that it is not handed out behind what is."""
+        turn = Turn()
+        try:
+            if self._prefetched.begin(turn, drops=True):
+                self.release()
+        finally:
+            turn.over = True
+            self._prefetched.woken()
+
     def _attend(self, now: float) -> float | None:
         """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
         dropped = []
@@ -370,13 +366,13 @@ class Receiver:
                 were(len(dropped), "message"),
                 min(dropped),
             )
-        if self._ahead and now - self._since >= _STALE:
-            self.release()
+        if self._prefetched and now - self._prefetched.since >= _STALE:
+            self._give_back_stale()
         elif self._tab and now >= self._due:
             self.flush()
         waits = [_STALE] if now - self._answered < _STALE else []
-        if self._ahead:
-            waits.append(self._since + _STALE - now)
+        if self._prefetched:
+            waits.append(max(_LINGER, self._prefetched.since + _STALE - now))
         if self._tab:
             waits.append(max(_LINGER, self._due - now))
         return min(waits) if waits else None

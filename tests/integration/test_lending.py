@@ -64,7 +64,7 @@ def test_what_was_claimed_ahead_and_slept_past_its_lease_comes_again(place):
         queue.put_many(range(4))
         for _ in range(2):
             queue.receive().ack()
-        for loan in {one._loan for one in queue._receiver._ahead}:
+        for loan in {one._loan for one in queue._receiver._prefetched._messages}:
             loan.deadline = float("-inf")
         message = queue.receive()
         assert (message.item, message.attempt) == (2, 1)
@@ -404,10 +404,10 @@ def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_
         queue.put_many(range(3000))
         for _ in range(40):
             queue.receive().ack()
-        assert len(queue._receiver._ahead) <= 8
+        assert len(queue._receiver._prefetched._messages) <= 8
         for _ in range(4):
             queue.receive_many(400).ack()
-            assert len(queue._receiver._ahead) <= 1000
+            assert len(queue._receiver._prefetched._messages) <= 1000
 
 
 def test_the_short_way_does_not_acknowledge_what_the_store_s_clock_has_ended(place, monkeypatch):
@@ -526,3 +526,18 @@ def test_an_answer_that_was_in_time_is_told_so_however_late_it_is_asked_for_agai
         message._loan.deadline = float("-inf")
         message.ack()
         assert len(queue) == 0
+
+
+def test_an_object_that_is_dropped_keeps_nothing_that_it_had_claimed_ahead(place):
+    """Neither closed nor used up; what it had handed out is acknowledged, the rest is others'."""
+    with place.open() as other:
+        other.put_many(range(10))
+        queue = place.open(ack_linger=0.3, lease=2.0, prefetch=10)
+        assert queue.get() == 0
+        assert other.qsize() == 0
+        gone = weakref.ref(queue)
+        del queue
+        gc.collect()
+        assert gone() is None
+        assert [other.get(timeout=20) for _ in range(9)] == list(range(1, 10))
+        assert len(other) == 0

@@ -438,22 +438,28 @@ def test_each_durability_lends(place, durability):
         assert [queue.receive().item, queue.receive().item] == [1, 2]
 
 
-def test_threads_share_one_object_and_each_item_is_handled_once(place):
-    total = 60 if place.kind == "bucket" else 600
-    done, guard = [], threading.Lock()
+@pytest.mark.parametrize("wait", [True, False], ids=["ack", "ack-later"])
+def test_threads_share_one_object_each_item_is_handled_once_and_each_thread_gets_them_in_order(place, wait):
+    total = 200 if place.kind == "bucket" else 2000
+    done, disorder = [], []
     with place.open() as queue:
         queue.put_many(range(total))
 
         def loop():
+            last = -1
             for message in queue.messages(timeout=1):
-                with message, guard:
-                    done.append(message.item)
+                if message.item < last:
+                    disorder.append((last, message.item))
+                last = message.item
+                done.append(message.item)
+                message.ack(wait)
 
         threads = [threading.Thread(target=loop) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
+        assert not disorder
         assert sorted(done) == list(range(total))
         assert len(queue) == 0
 
