@@ -132,21 +132,30 @@ def _is_there(root: Path) -> bool:
 
 def _strangers(root: Path) -> Sequence[str]:
     """What is there, if no tail is, that can't be of a queue which somebody is just making."""
-    tail = root / TAIL
-    if tail.exists() and tail.stat().st_size == SIZE:
-        return ()
+    with suppress(FileNotFoundError):
+        if (root / TAIL).stat().st_size == SIZE:
+            return ()
     return sorted(path.name for path in root.iterdir() if not _is_ours(path))
 
 
 def _is_ours(path: Path) -> bool:
     """Whether it may lie in a folder where a queue is half made; a document that does is judged by whoever reads it."""
-    if path.name in _SHAPES:
-        return path.is_dir() and all(_SHAPES[path.name].fullmatch(one) for one in os.listdir(path))  # noqa: PTH208
-    if path.name == OWNERS:
-        return path.is_dir() or not path.stat().st_size
-    if path.name == HEAD:
-        return path.stat().st_size == SIZE
+    try:
+        if path.name in _SHAPES:
+            return path.is_dir() and all(_SHAPES[path.name].fullmatch(one) for one in os.listdir(path))  # noqa: PTH208
+        if path.name == OWNERS:
+            return path.is_dir() or not path.stat().st_size
+        if path.name in (TAIL, HEAD):
+            return path.is_file() and _is_document(path)
+    except FileNotFoundError:  # somebody else's doing, just now
+        return True
     return path.name in _HARMLESS
+
+
+def _is_document(path: Path) -> bool:
+    """Whether it has a document's size, or is on its way there: whoever makes it gives it room bit by bit, all zeros."""
+    size = path.stat().st_size
+    return size == SIZE or (size < SIZE and not path.read_bytes().strip(b"\0"))
 
 
 def _make_directory(path: Path, mode: int) -> None:

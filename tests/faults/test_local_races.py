@@ -1,10 +1,13 @@
 """What two processes can do to one another in a folder between two steps of one of them."""
 
 import contextlib
+import errno
 import os
 import signal
 import threading
 import time
+
+import pytest
 
 import pqueue
 from pqueue.errors import DocumentChanged
@@ -78,3 +81,36 @@ def test_a_child_forked_while_a_segment_is_made_holds_nobody_up(tmp_path, monkey
         os.waitpid(pid, 0)
     with queue:
         assert [queue.get(timeout=20) for _ in range(5)] == [0, 1, 2, "roll", "other"]
+
+
+@pytest.mark.parametrize("steps", range(9))
+@pytest.mark.parametrize(
+    "end", [KeyboardInterrupt(), OSError(errno.EFBIG, "File too large")], ids=["killed", "no room"]
+)
+def test_a_queue_whose_making_was_broken_off_is_made_by_who_comes_next(tmp_path, monkeypatch, steps, end):
+    """Each document is given its room bit by bit; whoever comes meanwhile, too, takes it for what it is."""
+    real, left = slotfile._allocate, [steps]
+
+    def allocate(*how):
+        left[0] -= 1
+        if left[0] < 0:
+            raise end
+        real(*how)
+
+    monkeypatch.setattr(slotfile, "_allocate", allocate)
+    with contextlib.suppress(KeyboardInterrupt, pqueue.QueueError):
+        pqueue.open(tmp_path / "q").close()
+    monkeypatch.undo()
+    with pqueue.open(tmp_path / "q") as queue:
+        queue.put("a")
+    with pqueue.open(tmp_path / "q", create=False) as queue:
+        assert queue.get() == "a"
+
+
+@pytest.mark.parametrize("name", ["tail", "head.default"])
+def test_somebody_s_file_of_such_a_name_is_left_alone(tmp_path, name):
+    (tmp_path / name).write_text("the last lines of a log")
+    with pytest.raises(pqueue.NotAQueue, match="somebody's files"):
+        pqueue.open(tmp_path)
+    assert (tmp_path / name).read_text() == "the last lines of a log"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
