@@ -30,7 +30,8 @@ _COUNTABLE = 1 << 53
 """Items, above which a float does not tell neighbours apart; more than any queue holds."""
 
 LAPSED = -1
-"""`until` of what came back because its claim ended without an answer: it may be what its holder died of (rule 18)."""
+"""`until` of what came back because its claim ended, or was given back, without a word of what became of it: somebody may
+have died of it (rule 18)."""
 
 MAX_ERROR = 1024
 """Bytes of an error's text kept in a dying mark (rule 17)."""
@@ -389,7 +390,10 @@ def given_back(
     """With what this claim holds of a range ready again at `until`; uncounted, its attempt did not happen (rule 18)."""
 
     def change(span: Span) -> Span:
-        return _back(span._replace(attempts=span.attempts - (not counted)), until, wall)
+        if counted:
+            return _back(span, until, wall)
+        # It may have been lapsed before this claim, which is not known any more: it is again, to be careful.
+        return _back(span._replace(attempts=span.attempts - 1), until or LAPSED, wall)
 
     return _edit(head, where, change, lambda span: span.state == CLAIMED and span.claim == claim)
 

@@ -23,6 +23,9 @@ _IDLE = float("inf")
 _SWAPS = 4
 """A lease is to outlast so many swaps like the one that it was too short for."""
 
+_LEAST_MOST = 60_000
+"""Milliseconds that a lease is lengthened to for that, at most."""
+
 LOST = float("-inf")
 """The deadline of a claim that is somebody else's by now."""
 
@@ -88,6 +91,7 @@ class Leases:
         lease_ms: int = 0,
         renews: bool = True,
         ride: bool = False,
+        patient: bool = False,
     ) -> tuple[Sequence[int], Loan | None]:
         """Answer and borrow in one swap: for each answer how many items its claim still held, and what was lent.
 
@@ -111,22 +115,24 @@ class Leases:
             claim = self._unheard.pop() if self._unheard else self._consumer.draw_claim()
         except IndexError:  # another thread's
             claim = self._consumer.draw_claim()
-        asked_ms, lease_ms = lease_ms, max(lease_ms, self._least_ms)
+        asked, asked_ms, lease_ms = self._monotonic(), lease_ms, max(lease_ms, self._least_ms)
         try:
-            outcome = self._consumer.ask(Request(0, lend, claim, lease_ms, answers, ride=ride))
+            outcome = self._consumer.ask(Request(0, lend, claim, lease_ms, answers, patient=patient, ride=ride))
         except BaseException:
             self._unheard.append(claim)
             raise
         if answers:
             self._answered(answers)
-        return outcome.settled, self._lent(claim, outcome, asked_ms, lease_ms, renews=renews) if outcome.lots else None
-
-    def _lent(self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, *, renews: bool) -> Loan:
+        if not outcome.lots:
+            return outcome.settled, None
         now = self._monotonic()
         if now >= outcome.deadline:
-            self._least_ms = _SWAPS * (lease_ms + int(1000 * (now - outcome.deadline)))
+            self._least_ms = min(_LEAST_MOST, 1 + int(_SWAPS * 1000 * (now - asked)))
         elif self._least_ms:
             self._least_ms //= 2
+        return outcome.settled, self._lent(claim, outcome, asked_ms, lease_ms, now, renews=renews)
+
+    def _lent(self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, now: float, *, renews: bool) -> Loan:
         loan = Loan(claim, outcome, asked_ms, lease_ms, now, renews=renews)
         self._loans[claim] = ref(loan)
         if renews and lease_ms < 6000 * self._pause:
@@ -277,7 +283,7 @@ class Tab:
                     return
             answers.append(answer)
 
-    def send(self, lend: int = 0, lease_ms: int = 0, *, renews: bool = True) -> Loan | None:
+    def send(self, lend: int = 0, lease_ms: int = 0, *, renews: bool = True, patient: bool = False) -> Loan | None:
         """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.ask`."""
         with self._swapping:
             answers: list[Answer] = []
@@ -287,7 +293,7 @@ class Tab:
                     self._firm = 0
                 if not answers and not lend:
                     return None
-                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews)
+                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews, patient=patient)
             except BaseException:
                 with self._guard:
                     self._answers[:0] = answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,12 +17,11 @@ from pqueue.request import ClaimIds, Lot, Outcome, Request
 from pqueue.runtime import Runtime
 from pqueue.tail import OPEN
 
+log = logging.getLogger("pqueue")
+
 MAX_RANGES = 10_000
 MAX_BYTES = 3 << 18
 """Above so many ranges, or bytes of them, new claims wait until acknowledgements close gaps: the head stays bounded."""
-
-_PATIENCE = 1.0
-"""Seconds to wait at first for what a client holds, so that it may claim something alone."""
 
 _FEW = 1000
 """Ranges whose bytes are not worth counting."""
@@ -105,9 +105,7 @@ class Picker:
                 if span is not None and attempts >= self._limit:
                     return self.stepped(head), Grave(Range(*span[:3]), "attempts", None, b"", damaged=False)
                 if self._crowded_out(head, span, request):
-                    if self._patience.waits():
-                        return self.stepped(head), None
-                    continue
+                    return self.stepped(head), None
             if request.lend:
                 # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
                 most = transitions.allowance(wanted, attempts, self._limit)
@@ -128,27 +126,28 @@ class Picker:
         return [*spans, None]
 
     def _crowded_out(self, head: Head, span: Span | None, request: Request) -> bool:
-        """Whether this is to be claimed alone, beside no other claim of this client, which has some; else it is alone now.
+        """Whether to wait until this client has no claim, since this is to be lent alone; if it has none, it is from now on.
 
         It is to be if it comes for the last time and came back without an answer: whoever held it may have died of it.
         """
-        if span is None or not request.lend or not span.lapsed or span.attempts != (self._limit or 0) - 1:
+        if not request.patient or span is None or not span.lapsed or not span.attempts == (self._limit or 0) - 1 > 0:
             return False
         if any(one.state == transitions.CLAIMED and self._ids.drew(one.claim) for one in head.rest.spans):
-            return True
+            return self._patience.waits(request.lease_ms, span.start)
         self.lonely = request.claim
-        self._patience.rewarded()
+        self._patience.over()
         return False
 
     def _kept_alone(self, head: Head, request: Request) -> bool:
-        """Whether nothing is to be claimed beside what is `lonely`."""
-        if not request.lend or not self.lonely:
+        """Whether to wait until what is `lonely` is answered for."""
+        if not request.patient or not self.lonely:
             return False
-        if not transitions.held(head, self.lonely):
+        lonely = transitions.held(head, self.lonely)
+        if not lonely:
             self.lonely = ""
-            self._patience.rewarded()
+            self._patience.over()
             return False
-        return self._patience.waits()
+        return self._patience.waits(request.lease_ms, lonely[0].start)
 
     def _from_place(
         self, head: Head, span: Span | None, request: Request, outcome: Outcome, now_ms: int, left: int
@@ -233,29 +232,36 @@ class Picker:
 
 
 class Patience:
-    """How long to wait for what may never come: twice as long each time, and for four times as long not at all."""
+    """How long an object's calls wait so that an item may be alone: a lease, and if that is in vain, not for ten more.
+
+    One thread may hold many messages for as long as it likes, so it is not certain that what is waited for comes.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._monotonic = runtime.monotonic
-        self.rewarded()
+        self._until = self._free_until = float("-inf")
 
-    def rewarded(self) -> None:
-        """It came, or is not waited for any more."""
-        self._seconds = _PATIENCE
-        self._waits_until = self._goes_on_until = 0.0
+    def over(self) -> None:
+        """What was waited for has come."""
+        self._until = float("-inf")
 
-    def waits(self) -> bool:
-        """Whether to wait now."""
-        now = self._monotonic()
-        if now < self._goes_on_until:
+    def waits(self, lease_ms: int, offset: int) -> bool:
+        """Whether to wait now, for the sake of the item at this offset."""
+        now, lease = self._monotonic(), lease_ms / 1000
+        if now < self._free_until:
             return False
-        if not self._waits_until:
-            self._waits_until = now + self._seconds
-        if now < self._waits_until:
+        if now > self._until + lease:  # not waited for lately
+            self._until = now + lease
+            log.info(
+                "the item at offset %d came back without an answer, and is lent alone for its last attempt: others wait, "
+                "%.1f s at most",
+                offset,
+                lease,
+            )
+        if now < self._until:
             return True
-        self._goes_on_until = now + 4 * self._seconds
-        self._seconds *= 2
-        self._waits_until = 0.0
+        self._free_until = now + 10 * lease
+        self.over()
         return False
 
 

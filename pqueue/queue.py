@@ -391,7 +391,7 @@ class Queue(Generic[T]):
             check_timeout(timeout)
         if lease is not None and not 0 < lease < inf:
             raise ValueError("'lease' must be a positive number")
-        lease_ms = int(1000 * (self._lease if lease is None else lease))
+        lease_ms = max(1, int(1000 * (self._lease if lease is None else lease)))
         how = self._lend, n, lease_ms, self._auto_extend
         return self._looked(*how) or self._wait(lambda: self._looked(*how), block, timeout, self._return)
 
@@ -403,7 +403,7 @@ class Queue(Generic[T]):
     def _return(self, messages: Sequence[Message[T]]) -> None:
         """Interrupted before they were handed out: others may have them at once."""
         with suppress(QueueError):
-            Batch(self._receiver, messages).nack(0)
+            self._receiver.give_back(messages, 0, "", counted=False)
 
     def _take(self, n: int) -> Sequence[T]:
         if self._receiver.ahead:

@@ -124,9 +124,9 @@ class Receiver:
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
         for _ in range(_TRIES):
             if self._tab:
-                loan = self._tab.send(count, lease_ms, renews=renews)
+                loan = self._tab.send(count, lease_ms, renews=renews, patient=True)
             else:
-                loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)[1]
+                loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews, patient=True)[1]
             if loan is None or self._monotonic() < loan.deadline:
                 return loan
             # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.

@@ -45,6 +45,8 @@ class Request:
     """Items taken and never handed out, to be given back."""
     clear: bool = False
     """Whether to acknowledge whatever nobody has claimed."""
+    patient: bool = False
+    """Whether what it lends may wait until something else can be alone (rule 18)."""
     ride: bool = False
     """Whether what is lent is only meant to save the next swap: then nothing that is trouble is touched."""
 
@@ -93,16 +95,13 @@ class ClaimIds:
     """The ids of one client's claims, for any number of threads."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._random = runtime.random
-        self._begin = ""
+        self._begin = f"{runtime.random.getrandbits(64):016x}-"
         self._numbers = count(1)
 
     def draw(self) -> str:
         """One more: chance costs more than all the rest of an id, so it is asked for once."""
-        if not self._begin:
-            self._begin = f"{self._random.getrandbits(64):016x}-"
         return f"{self._begin}{next(self._numbers):x}"
 
     def drew(self, claim: str) -> bool:
         """Whether an id is of these."""
-        return bool(self._begin) and claim.startswith(self._begin)
+        return claim.startswith(self._begin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import signal
 import threading
@@ -37,6 +38,11 @@ _LOOK = 0.5
 
 _PAUSE, _PAUSE_MOST = 0.1, 10.0
 """Seconds to wait for a store that failed: at first, and at most."""
+
+_NOT_RUN = (
+    "a coroutine or a generator, which would still have to be run: hand over a plain function, such as "
+    "lambda item: asyncio.run(handler(item))"
+)
 
 _TRIES = 5
 """Of an answer that the store did not confirm."""
@@ -82,18 +88,22 @@ def work(
 
     Args:
         where: a queue, as for `pqueue.open`.
-        handler: called in `threads` threads at once.
+        handler: called in `threads` threads at once. What it returns is of no interest, unless it would still have to be
+            run: a coroutine or a generator is refused.
         threads: how many; one works in the calling thread.
-        timeout: seconds without an item after which to end; None: never.
+        timeout: seconds without an item, and with no handler at work, after which to end; None: never.
         stop: to end it from another thread.
         settings: as for `pqueue.open`.
 
     Raises:
         QueueError: the queue can't be opened, or is gone; not for what passes.
-        Unfit: the handler has raised it; what the other threads held is finished.
+        Unfit: the handler has raised it, or returned what would still have to be run; what the other threads held is
+            finished.
+        TypeError: the handler can't be called with an item, or is asynchronous or a generator.
     """
     if threads < 1:
         raise ValueError("'threads' must be a positive number")
+    check_handler(handler)
     stop = stop or threading.Event()
     item = settings.pop("item", None)
     found = parse(where, settings)
@@ -108,6 +118,41 @@ def work(
             done = map(counted, worker.worked, ("item", "attempt", "item"))
             log.info("ends: %s done, %s failed, %s rejected%s", *done, worker.left())
     return worker.worked
+
+
+def check_handler(handler: Callable[[Any], object]) -> None:
+    """Refuse what would fail, or do nothing, for each item.
+
+    Raises:
+        TypeError: it would.
+    """
+    if not callable(handler):
+        raise TypeError(f"the handler must be a function of one item, not {handler!r}")
+    for one in (handler, getattr(handler, "__call__", None)):  # noqa: B004  # an object's own, to look at
+        if inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) or inspect.isgeneratorfunction(one):
+            raise TypeError(f"the handler makes {_NOT_RUN}")
+    try:
+        shape = inspect.signature(handler)
+    except (TypeError, ValueError):  # one that does not tell
+        return
+    try:
+        shape.bind(None)
+    except TypeError as error:
+        raise TypeError(f"the handler must take one item: {error}") from None
+
+
+def _ran(result: object) -> None:
+    """Refuse what would still have to be run.
+
+    Raises:
+        Unfit: it would.
+    """
+    if result is not None and (
+        inspect.isawaitable(result) or inspect.isasyncgen(result) or inspect.isgenerator(result)
+    ):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise Unfit(f"its handler made {_NOT_RUN}")
 
 
 @contextmanager
@@ -142,6 +187,10 @@ class _Worker:
         self._guard = threading.Lock()
         self._error: BaseException | None = None
         self._idle = False
+        self._busy = 0
+        """Threads that have an item in hand."""
+        self._last = time.monotonic()
+        """When one of them was last done."""
         self.worked = Worked(0, 0, 0)
 
     def run(self, threads: int) -> None:
@@ -177,12 +226,11 @@ class _Worker:
     def _loop(self) -> None:
         pause = _PAUSE
         told = ""
-        last = time.monotonic()
         while not self._stop.is_set():
             try:
                 message = self._queue.receive(timeout=_LOOK if self._timeout is None else min(_LOOK, self._timeout))
             except Empty:
-                if self._timeout is not None and time.monotonic() - last >= self._timeout:
+                if self._quiet():
                     self._idle = True
                     return
                 continue
@@ -201,13 +249,24 @@ class _Worker:
                 pause = min(_PAUSE_MOST, 2 * pause)
                 continue
             pause = _PAUSE
-            self._handle(message)
-            last = time.monotonic()
+            with self._guard:
+                self._busy += 1
+            try:
+                self._handle(message)
+            finally:
+                with self._guard:
+                    self._busy -= 1
+                    self._last = time.monotonic()
+
+    def _quiet(self) -> bool:
+        """Whether no thread had an item for so long; while one has, the others wait: it may give it back."""
+        with self._guard:
+            return self._timeout is not None and not self._busy and time.monotonic() - self._last >= self._timeout
 
     def _handle(self, message: Message[Any]) -> None:
         began = time.monotonic()
         try:
-            self._handler(message.item)
+            _ran(self._handler(message.item))
         except Reject as reject:
             reason = str(reject)
             log.warning("the item at offset %d was rejected: %s", message.offset, reason)

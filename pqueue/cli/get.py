@@ -88,9 +88,7 @@ class _Copier:
                     continue
                 if not items:
                     if not self._follow:
-                        if not self._drained():
-                            break
-                        continue
+                        break
                     self._wait(time.monotonic() - started)
                     continue
                 self._pause = _PAUSE
@@ -146,15 +144,6 @@ class _Copier:
             whole = bisect_right(ends, self._output.written)
         self._settle()
         return whole
-
-    def _drained(self) -> bool:
-        """Whether the reader has now taken something that was held, beside which not everything is lent (rule 18)."""
-        held = len(self._ends)
-        if held:
-            self._output.drain()
-            self._settle()
-            self._stop.check()
-        return len(self._ends) < held
 
     def _wait(self, took: float) -> None:
         """A pause before the next look at an empty queue; sooner over when the reader goes away.

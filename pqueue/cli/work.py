@@ -20,7 +20,7 @@ from pqueue.cli.base import Settings, Where, app, layers_of
 from pqueue.cli.formats import Format, encoded
 from pqueue.errors import SerializationError, SettingsError
 from pqueue.where import merged
-from pqueue.work import Unfit, work
+from pqueue.work import Unfit, check_handler, work
 
 _PLACE = "{}"
 
@@ -107,8 +107,10 @@ def function(name: str) -> Callable[[Any], object]:
         SettingsError: there is none.
     """
     found = _imported("--call", "FUNCTION", name)
-    if not callable(found):
-        raise SettingsError(f"--call {name}: it can't be called")
+    try:
+        check_handler(found)
+    except TypeError as error:
+        raise SettingsError(f"--call {name}: {error}") from None
     return found  # type: ignore[no-any-return]  # as far as can be told
 
 

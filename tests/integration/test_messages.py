@@ -4,6 +4,7 @@ import contextlib
 import logging
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -341,25 +342,39 @@ def test_a_poisonous_item_takes_none_along_of_what_is_held_beside_it(place):
 
 def test_who_holds_something_for_long_gets_more_all_the_same(place):
     """An item that is to be alone for its last time is waited for, but not for ever: neither before nor after it is lent."""
-    with place.open(max_attempts=2, lease=30) as queue:
-        queue.put_many("abcd")
+    with place.open(max_attempts=2, lease=1.0) as queue:
+        queue.put_many("abcde")
         with place.open(lease=0.2, auto_extend=False) as other:
-            assert other.receive_many(1).items == ["a"]
+            assert other.receive_many(2).items == ["a", "b"]
             held = queue.receive()
-            assert held.item == "b"
-            time.sleep(1.3 if place.kind == "bucket" else 0.3)
+            assert held.item == "c"
+            time.sleep(0.3 + 2 * queue._store.clock_step_ms / 1000)
             began = time.monotonic()
-            beside = queue.receive(timeout=30)
-            assert beside.item == "c", "what is to be alone is passed over, in the end"
-            waited = time.monotonic() - began
-            assert waited > 0.5
-            held.ack()
-            beside.ack()
-            alone = queue.receive()
-            assert (alone.item, alone.attempt) == ("a", 2)
+            beside = [queue.receive(timeout=30)]
+            assert time.monotonic() - began > 0.5
+            beside += [queue.receive(timeout=0.1), queue.receive(timeout=0.1)]
+            assert [(one.item, one.attempt) for one in beside] == [("a", 2), ("b", 2), ("d", 1)]
+            for message in [held, *beside]:
+                message.ack()
+        queue.receive().nack(counted=False)
+
+
+def test_two_items_that_came_back_unanswered_are_held_one_after_the_other(place, caplog):
+    caplog.set_level(logging.INFO, "pqueue")
+    with place.open(max_attempts=2, lease=1.0) as queue:
+        queue.put_many("abc")
+        with place.open(lease=0.2, auto_extend=False) as other:
+            assert other.receive_many(2).items == ["a", "b"]
+            time.sleep(0.3 + 2 * queue._store.clock_step_ms / 1000)
+            first = queue.receive()
             with pytest.raises(pqueue.Empty):
                 queue.receive(timeout=0.1)
-            assert queue.receive(timeout=30).item == "d"
+            with pytest.raises(pqueue.Empty):
+                queue.receive(block=False)
+            assert "offset 0 came back without an answer" in caplog.text
+            assert other.get() == "b", "what nobody waits for does not wait"
+            first.ack()
+            assert queue.receive(timeout=30).item == "c"
 
 
 @pytest.mark.parametrize("how", ["receive", "get"])
@@ -518,3 +533,72 @@ def test_a_worker_that_is_stopped_finishes_what_it_holds(place):
     assert done == [0, 1, 2]
     with place.open() as queue:
         assert queue.get_many(100) == list(range(3, 10))
+
+
+async def _later(item):
+    return item
+
+
+def _each(item):
+    yield item
+
+
+def _returned(inner, item):
+    return inner(item)
+
+
+class _Caller:
+    async def __call__(self, item):
+        return item
+
+
+@pytest.mark.parametrize(
+    ("handler", "says"),
+    [
+        (None, "must be a function"),
+        ("print", "must be a function"),
+        (lambda: None, "must take one item"),
+        (lambda one, two: None, "must take one item"),
+        (_later, "asyncio.run"),
+        (_each, "plain function"),
+        (_Caller(), "asyncio.run"),
+    ],
+)
+def test_a_handler_that_could_only_fail_or_do_nothing_is_refused_before_anything_is_touched(tmp_path, handler, says):
+    with pytest.raises(TypeError, match=says):
+        pqueue.work(tmp_path / "q", handler, timeout=0.1)
+    assert not (tmp_path / "q").exists()
+
+
+@pytest.mark.parametrize("inner", [_later, _each], ids=["coroutine", "generator"])
+def test_what_a_handler_returned_and_nobody_ran_is_not_taken_for_done(tmp_path, inner):
+    with pqueue.open(tmp_path / "q", max_attempts=1) as queue:
+        queue.put_many("ab")
+        with pytest.raises(pqueue.SerializationError, match="offset 0, its handler made a coroutine or a generator"):
+            pqueue.work(tmp_path / "q", partial(_returned, inner), timeout=0.1)
+        assert [queue.get(), queue.get()] == ["a", "b"]
+
+
+def test_built_in_handlers_and_those_with_more_parameters_will_do(tmp_path):
+    with pqueue.open(tmp_path / "q") as queue:
+        for handler in (repr, int, lambda item, more=1: None, lambda *items: None):
+            queue.put("1")
+            assert pqueue.work(tmp_path / "q", handler, timeout=0.05).done == 1
+
+
+def test_the_threads_of_a_worker_end_together(tmp_path):
+    """While one has an item in hand that it may give back, the others are needed."""
+    late = set()
+    with pqueue.open(tmp_path / "q") as queue:
+        queue.put_many(range(8))
+
+        def handler(item):
+            if item == 0:
+                time.sleep(0.8)
+                queue.put_many(range(8, 16))
+            if item >= 8:
+                late.add(threading.current_thread().name)
+            time.sleep(0.05)
+
+        assert pqueue.work(tmp_path / "q", handler, threads=4, timeout=0.2).done == 16
+    assert len(late) > 1
