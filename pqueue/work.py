@@ -163,9 +163,11 @@ def _signals(stop: threading.Event) -> Iterator[None]:
         return
 
     def note(signum: int, _: FrameType | None) -> None:
+        name = signal.Signals(signum).name
         if stop.is_set():
-            raise KeyboardInterrupt
-        log.info("%s: finishing what is held", signal.Signals(signum).name)
+            log.warning("%s again: breaking off; what is held comes again", name)
+            raise KeyboardInterrupt(name)
+        log.info("%s: finishing what is held", name)
         stop.set()
 
     before = {signum: signal.signal(signum, note) for signum in (signal.SIGTERM, signal.SIGINT)}

@@ -167,6 +167,10 @@ def work_(
     handler = Command(words) if words else function(call)
     try:
         work(merged(layers_of(where, given, create=False)), handler, threads=threads, timeout=timeout, item=kind)
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args != (signal.SIGTERM.name,):
+            raise
+        return 128 + signal.SIGTERM
     finally:
         if isinstance(handler, Command):
             handler.kill()

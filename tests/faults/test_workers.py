@@ -158,6 +158,26 @@ def test_a_worker_of_the_command_line_stops_gently(tmp_path):
         assert queue.get_many(10) == ["b", "c"]
 
 
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_second_signal_breaks_a_worker_off_and_is_what_its_exit_code_tells(tmp_path, signum, code):
+    with pqueue.open(tmp_path / "q") as queue:
+        queue.put_many("ab")
+    note = tmp_path / "began"
+    command = ["sh", "-c", f"touch {note}; exec sleep 300"]
+    worker = subprocess.Popen([sys.executable, "-m", "pqueue", "work", str(tmp_path / "q"), "--", *command])
+    until = time.monotonic() + 60
+    while not note.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    worker.send_signal(signum)
+    time.sleep(0.3)
+    assert worker.poll() is None, "it finishes what it holds"
+    worker.send_signal(signum)
+    assert worker.wait(60) == code
+    with pqueue.open(tmp_path / "q") as queue:
+        assert [queue.receive().item for _ in range(2)] == ["a", "b"]
+
+
 def test_a_forked_child_has_nothing_of_its_parents_messages(place):
     if place.kind.startswith("memory"):
         return

@@ -56,7 +56,7 @@ def test_given_back_comes_before_what_is_next_and_after_its_delay(place):
         queue.put_many("abcd")
         first, second, third = (queue.receive() for _ in range(3))
         third.nack()
-        second.nack(delay=0.6)
+        second.nack(delay=2)
         first.nack()
         assert [queue.receive().item for _ in range(3)] == ["a", "c", "d"]
         assert received(queue) is None
