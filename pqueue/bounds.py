@@ -11,11 +11,15 @@ from pqueue.head import tally
 from pqueue.names import HEAD
 from pqueue.parts import Parts
 from pqueue.reader import Reader
-from pqueue.waiting import Waiting, check_timeout
+from pqueue.waiting import Waiting, check_timeout, nothing
 from pqueue.words import counted
 
 _TRUSTED = 0.05
 """Seconds after this object's own commit for which the tail that it left counts as the newest, where a look is dear."""
+
+
+_LOOK = 0.05
+"""Seconds after which a put that waits for others of its object looks by itself: who should wake it may be interrupted."""
 
 
 class Level:
@@ -60,6 +64,16 @@ class Level:
         return max(0, self._reader.end() - self._next) + self._held
 
 
+class _Room:
+    """What one put takes, until `over`: by a plain assignment in a `finally`, so that no interrupt leaves it taken."""
+
+    __slots__ = ("count", "over")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.over = False
+
+
 class Bound:
     """The room that one queue object's puts take, for any number of threads.
 
@@ -86,7 +100,7 @@ class Bound:
         """In a forked child: nothing of the parent's puts."""
         self._level.forget()
         self._guard = self._runtime.lock()
-        self._taken = 0
+        self._rooms: list[_Room] = []
         self._settled = self._runtime.event()
 
     @contextmanager
@@ -108,44 +122,46 @@ class Bound:
         if count > self.maxsize:
             raise ValueError(f"{count} items at once are more than the queue may hold (maxsize={self.maxsize})")
 
+        mine = _Room(count)
+
         def look() -> bool:
             check()
-            return self._take(count)
+            return self._take(mine)
 
-        if not block:
-            taken = look()
-        else:
-            check_timeout(timeout)
-            taken = look() or bool(
-                self._waiting.until(look, timeout, undo=lambda _: self._give(count), pace=self._waiting.full)
-            )
-        if not taken:
-            raise Full(f"{counted(self.maxsize, 'item')} in the queue and not acknowledged: that is its maxsize")
         try:
+            if not block:
+                taken = look()
+            else:
+                check_timeout(timeout)
+                taken = look() or bool(self._waiting.until(look, timeout, undo=nothing, pace=self._waiting.full))
+            if not taken:
+                raise Full(f"{counted(self.maxsize, 'item')} in the queue and not acknowledged: that is its maxsize")
             yield
             self._level.committed()
         finally:
-            self._give(count)
+            mine.over = True  # the items are in, and count as such, or never will be
+            self._wake()
 
-    def _take(self, count: int) -> bool:
+    def _take(self, mine: _Room) -> bool:
         """Take the room, if it is there."""
+        count = mine.count
         while True:
             with self._guard:
+                self._rooms = [one for one in self._rooms if not one.over]
+                taken = sum(one.count for one in self._rooms)
                 used = self._level.guess() + self._own()
-                if used + self._taken + count > self.maxsize:
+                if used + taken + count > self.maxsize:
                     used = self._level.now() + self._own()
-                if used + self._taken + count <= self.maxsize:
-                    self._taken += count
+                if used + taken + count <= self.maxsize:
+                    self._rooms.append(mine)
                     return True
                 if used + count > self.maxsize:
                     return False
                 settled = self._settled
             # It depends on what this object's other threads are putting, some of which may be in and count twice.
-            settled.wait()
+            settled.wait(_LOOK)
 
-    def _give(self, count: int) -> None:
-        """The items are in, and count as such, or never will be."""
+    def _wake(self) -> None:
         with self._guard:
-            self._taken -= count
             self._settled, settled = self._runtime.event(), self._settled
         settled.set()

@@ -239,25 +239,28 @@ class Patience:
 
     def __init__(self, runtime: Runtime) -> None:
         self._monotonic = runtime.monotonic
-        self._until = self._free_until = float("-inf")
+        self._free_until = float("-inf")
+        self.over()
 
     def over(self) -> None:
         """What was waited for has come."""
-        self._until = float("-inf")
+        self._offset = -1
+        self._until = float("inf")
 
     def waits(self, lease_ms: int, offset: int) -> bool:
         """Whether to wait now, for the sake of the item at this offset."""
         now, lease = self._monotonic(), lease_ms / 1000
         if now < self._free_until:
             return False
-        if now > self._until + lease:  # not waited for lately
-            self._until = now + lease
+        if offset != self._offset:
+            self._offset, self._until = offset, float("inf")
             log.info(
                 "the item at offset %d came back without an answer, and is lent alone for its last attempt: others wait, "
                 "%.1f s at most",
                 offset,
                 lease,
             )
+        self._until = min(self._until, now + lease)  # by the shortest lease of those that wait
         if now < self._until:
             return True
         self._free_until = now + 10 * lease

@@ -9,6 +9,9 @@ from typing import Any
 from pqueue.message import Message
 from pqueue.runtime import Runtime
 
+_LATELY = 0.1
+"""Seconds: a thread that asked so long ago may well not ask again."""
+
 _LOOK = 0.05
 """Seconds after which a thread that waits for another's claims looks by itself."""
 
@@ -19,7 +22,7 @@ class Turn:
     It is over by a plain assignment in a `finally`, between which and the `try` no interrupt comes.
     """
 
-    __slots__ = ("alone", "begun", "calls", "over")
+    __slots__ = ("alone", "begun", "calls", "number", "over", "since", "vain")
 
     def __init__(self) -> None:
         self.begun = False
@@ -28,6 +31,11 @@ class Turn:
         self.calls = 1
         """How many calls it is to claim for."""
         self.over = False
+        self.vain = False
+        """Another turn, begun after this call, has found nothing to claim."""
+        self.since: int | None = None
+        """The last turn's number when this call began."""
+        self.number = 0
 
 
 class Prefetched:
@@ -46,8 +54,12 @@ class Prefetched:
         self._over = runtime.event()
         self._waiting: list[None] = []
         """One entry for each thread that waits."""
-        self._askers: set[int] = set()
-        """The threads that asked since somebody claimed alone."""
+        self._askers: dict[int, float] = {}
+        """The threads that asked since somebody claimed alone, and when."""
+        self._number = 0
+        """Of the last turn that was begun."""
+        self._vain = 0
+        """Of the last one that found nothing."""
         self.since = 0.0
         """When something was last kept."""
         self.closed = False
@@ -61,14 +73,16 @@ class Prefetched:
     ) -> tuple[list[Message[Any]], list[Message[Any]]]:
         """At most `count` messages, and what was claimed in another way than is asked for now, or whose lease is over.
 
-        Where there is none, the turn is begun, alone if possible and `more` is to be claimed than is handed out; if it
-        is not, another thread claims for everybody: wait for it.
+        Where there is none, the turn is begun, alone if `more` is to be claimed than is handed out. If it is not, it is
+        `vain`, or another thread claims for everybody: wait for it.
         """
         now = self._monotonic()
         found: list[Message[Any]] = []
         unfit: list[Message[Any]] = []
         with self._guard:
-            self._askers.add(self._ident())
+            self._askers[self._ident()] = now
+            if turn.since is None:
+                turn.since = self._number
             messages = self._messages
             while messages and len(found) < count:
                 loan = messages[0]._loan  # noqa: SLF001
@@ -80,7 +94,9 @@ class Prefetched:
                 else:
                     break
             if not found:
-                self._begin(turn, alone=more)
+                turn.vain = self._vain > turn.since
+                if not turn.vain:
+                    self._begin(turn, alone=more)
         return found, unfit
 
     def begin(self, turn: Turn, *, drops: bool = False) -> bool:
@@ -95,13 +111,28 @@ class Prefetched:
         if not turns:
             if alone:
                 turn.alone = True
-                turn.calls = len(self._askers) or 1
-                self._askers.clear()
+                turn.calls = self._lately()
         elif alone or turns[0].alone or self._waiting:
             return False
         turn.begun = True
+        self._number += 1
+        turn.number = self._number
         turns.append(turn)
         return True
+
+    def _lately(self) -> int:
+        """How many threads have just asked: a claim is for so many calls."""
+        askers, calls = self._askers, 1
+        if len(askers) > 1:
+            now = self._monotonic()
+            calls = sum(now - asked < _LATELY for asked in askers.values()) or 1
+        askers.clear()
+        return calls
+
+    def nothing(self, turn: Turn) -> None:
+        """The turn found nothing: nor would those that have waited for it since before it was begun."""
+        with self._guard:
+            self._vain = max(self._vain, turn.number)
 
     def wait(self) -> None:
         """Until a turn is over, say."""

@@ -102,15 +102,16 @@ class Receiver:
                 found, unfit = self._prefetched.next(count, lease_ms, renews, turn, more=soon)
                 if unfit:
                     self._unseen(unfit)
-                if found:
+                if found or turn.vain:
                     return found
                 if not turn.begun:
                     self._prefetched.wait()
-            wanted = count * turn.calls
-            if soon and self._eager:
+            wanted = max(count, min(count * turn.calls, _MOST))
+            if turn.alone and self._eager:
                 wanted = _calls(wanted, _EAGER_MOST)
             loan = self._lent(wanted, lease_ms, renews=renews)
             if loan is None:
+                self._prefetched.nothing(turn)
                 return []
             made = self._made(loan)
             if len(made) > count:
@@ -148,7 +149,7 @@ class Receiver:
                 self._answer(messages, _ACK, rest=rest)
                 return
             count, lease_ms = asked
-            count *= turn.calls
+            count = max(count, min(count * turn.calls, _MOST))
             self._answer(messages, _ACK, _calls(count, _MOST) if self._quick else count, lease_ms, rest=rest)
         finally:
             turn.over = True

@@ -91,7 +91,8 @@ def work(
         handler: called in `threads` threads at once. What it returns is of no interest, unless it would still have to be
             run: a coroutine or a generator is refused.
         threads: how many; one works in the calling thread.
-        timeout: seconds without an item, and with no handler at work, after which to end; None: never.
+        timeout: seconds without an item, and with no handler at work, after which to end; None: never. While the store
+            fails it is waited for.
         stop: to end it from another thread.
         settings: as for `pqueue.open`.
 
@@ -128,12 +129,12 @@ def check_handler(handler: Callable[[Any], object]) -> None:
     """
     if not callable(handler):
         raise TypeError(f"the handler must be a function of one item, not {handler!r}")
-    for one in (handler, getattr(handler, "__call__", None)):  # noqa: B004  # an object's own, to look at
+    for one in (handler, type(handler).__call__):
         if inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) or inspect.isgeneratorfunction(one):
             raise TypeError(f"the handler makes {_NOT_RUN}")
     try:
-        shape = inspect.signature(handler)
-    except (TypeError, ValueError):  # one that does not tell
+        shape = inspect.signature(handler, follow_wrapped=False)
+    except Exception:  # noqa: BLE001  # one that does not tell, whatever its annotations raise
         return
     try:
         shape.bind(None)
@@ -228,9 +229,10 @@ class _Worker:
     def _loop(self) -> None:
         pause = _PAUSE
         told = ""
-        while not self._stop.is_set():
+        while not (self._stop.is_set() or self._idle):
+            brief = self._timeout is not None and not self._busy
             try:
-                message = self._queue.receive(timeout=_LOOK if self._timeout is None else min(_LOOK, self._timeout))
+                message = self._queue.receive(timeout=min(_LOOK, self._timeout or 0) if brief else _LOOK)
             except Empty:
                 if self._quiet():
                     self._idle = True

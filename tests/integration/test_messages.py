@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from functools import partial
+from functools import partial, wraps
 
 import pytest
 
@@ -359,6 +359,54 @@ def test_who_holds_something_for_long_gets_more_all_the_same(place):
         queue.receive().nack(counted=False)
 
 
+def test_who_looks_rarely_or_with_another_lease_waits_no_longer(tmp_path):
+    with pqueue.open(tmp_path / "q", max_attempts=2, lease=0.2) as queue:
+        queue.put_many("abcd")
+        with pqueue.open(tmp_path / "q", lease=0.1, auto_extend=False) as other:
+            assert other.receive().item == "a"
+            time.sleep(0.3)
+            alone = queue.receive()
+            assert (alone.item, alone.attempt) == ("a", 2)
+            with pytest.raises(pqueue.Empty):
+                queue.receive(block=False, lease=600)
+            with pytest.raises(pqueue.Empty):
+                queue.receive(block=False)
+            time.sleep(1)
+            assert queue.receive(block=False).item == "b"
+
+
+@pytest.mark.parametrize("threads", [16])
+def test_idle_threads_that_share_an_object_look_together(tmp_path, monkeypatch, threads):
+    """Else each would wait for the looks of all others, where one takes long, and its timeout mean nothing."""
+    looks = []
+    with pqueue.open("memory://looks") as queue:
+        queue.put("a")
+        queue.receive().ack()
+        real = queue._leases.ask
+
+        def slow(*how, **more):
+            looks.append(None)
+            time.sleep(0.3)
+            return real(*how, **more)
+
+        monkeypatch.setattr(queue._leases, "ask", slow)
+        queue._receiver._answered = time.monotonic() + 60  # as after an answer of just now, for all of the test
+        barrier = threading.Barrier(threads)
+
+        def look():
+            barrier.wait()
+            with contextlib.suppress(pqueue.Empty):
+                queue.receive(block=False)
+
+        crew = [threading.Thread(target=look) for _ in range(threads)]
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join()
+        assert len(looks) <= threads // 2
+        queue._receiver._answered = 0.0
+
+
 def test_two_items_that_came_back_unanswered_are_held_one_after_the_other(place, caplog):
     caplog.set_level(logging.INFO, "pqueue")
     with place.open(max_attempts=2, lease=1.0) as queue:
@@ -579,9 +627,30 @@ def test_what_a_handler_returned_and_nobody_ran_is_not_taken_for_done(tmp_path, 
         assert [queue.get(), queue.get()] == ["a", "b"]
 
 
+def _supplied(handler):
+    @wraps(handler)
+    def inner(item):
+        return handler("a connection", item)
+
+    return inner
+
+
+@_supplied
+def _supplied_with(connection, item):
+    assert connection == "a connection"
+
+
+class _Built:
+    def __init__(self, item):
+        self.item = item
+
+    async def __call__(self):
+        """Of an instance: nobody calls it here."""
+
+
 def test_built_in_handlers_and_those_with_more_parameters_will_do(tmp_path):
     with pqueue.open(tmp_path / "q") as queue:
-        for handler in (repr, int, lambda item, more=1: None, lambda *items: None):
+        for handler in (repr, int, _Built, _supplied_with, lambda item, more=1: None, lambda *items: None):
             queue.put("1")
             assert pqueue.work(tmp_path / "q", handler, timeout=0.05).done == 1
 

@@ -413,6 +413,26 @@ class Alarms:
         return done
 
 
+def test_a_put_that_is_interrupted_as_it_has_taken_its_room_gives_it_back(place, monkeypatch):
+    with place.open(maxsize=2) as queue:
+        real = queue._bound._take
+
+        def interrupted(*how):
+            assert real(*how)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(queue._bound, "_take", interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                queue.put("a")
+        monkeypatch.undo()
+        putter = threading.Thread(target=queue.put_many, args=("bc",), daemon=True)
+        putter.start()
+        putter.join(30)
+        assert not putter.is_alive()
+        assert list(queue) == ["b", "c"]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("maxsize", [0, 50])
 def test_an_interrupt_at_any_point_leaves_a_queue_that_works(place, maxsize):
