@@ -452,7 +452,7 @@ def test_errors_are_one_line_and_a_code(tmp_path, capfd, arguments, code, part):
         "gc",
         "rm -y",
         "clear -y",
-        "work --call os:getcwd",
+        "work --call os:fspath",
     ],
 )
 def test_what_never_makes_a_queue_leaves_a_place_as_it_was(tmp_path, capfd, words):
