@@ -16,26 +16,28 @@ _LOOK = 0.05
 """Seconds after which a thread that waits for another's claims looks by itself."""
 
 
+_Messages = list[Message[Any]]
+
+_NONE: _Messages = []
+
+
 class Turn:
     """One call's claiming, from before its swap until what it does not hand out is kept.
 
     It is over by a plain assignment in a `finally`, between which and the `try` no interrupt comes.
     """
 
-    __slots__ = ("alone", "begun", "calls", "number", "over", "since", "vain")
-
-    def __init__(self) -> None:
-        self.begun = False
-        self.alone = False
-        """Nobody else of this object claims meanwhile: it may claim more than it hands out."""
-        self.calls = 1
-        """How many calls it is to claim for."""
-        self.over = False
-        self.vain = False
-        """Another turn, begun after this call, has found nothing to claim."""
-        self.since: int | None = None
-        """The last turn's number when this call began."""
-        self.number = 0
+    begun = False
+    alone = False
+    """Nobody else of this object claims meanwhile: it may claim more than it hands out."""
+    calls = 1
+    """How many calls it is to claim for."""
+    over = False
+    vain = False
+    """Another turn, begun after this call, has found nothing to claim."""
+    since: int | None = None
+    """The last turn's number when this call began."""
+    number = 0
 
 
 class Prefetched:
@@ -49,10 +51,11 @@ class Prefetched:
         self._monotonic = runtime.monotonic
         self._ident = runtime.ident
         self._guard = runtime.lock()
-        self._messages: deque[Message[Any]] = deque()
+        self.messages: deque[Message[Any]] = deque()
+        """Looked at without the guard to see whether something is there; changed under it."""
         self._turns: list[Turn] = []
         self._over = runtime.event()
-        self._waiting: list[None] = []
+        self.waiting: list[None] = []
         """One entry for each thread that waits."""
         self._askers: dict[int, float] = {}
         """The threads that asked since somebody claimed alone, and when."""
@@ -65,54 +68,60 @@ class Prefetched:
         self.closed = False
         """Nothing is kept any more."""
 
-    def __bool__(self) -> bool:
-        return bool(self._messages)
-
-    def next(
-        self, count: int, lease_ms: int, renews: bool, turn: Turn, *, more: bool
-    ) -> tuple[list[Message[Any]], list[Message[Any]]]:
-        """At most `count` messages, and what was claimed in another way than is asked for now, or whose lease is over.
-
-        Where there is none, the turn is begun, alone if `more` is to be claimed than is handed out. If it is not, it is
-        `vain`, or another thread claims for everybody: wait for it.
-        """
-        now = self._monotonic()
-        found: list[Message[Any]] = []
-        unfit: list[Message[Any]] = []
+    def pop(self, count: int, lease_ms: int, renews: bool, now: float) -> tuple[_Messages, _Messages]:
+        """At most `count` messages, and what was claimed in another way than is asked for now, or whose lease is over."""
         with self._guard:
             self._askers[self._ident()] = now
-            if turn.since is None:
-                turn.since = self._number
-            messages = self._messages
-            while messages and len(found) < count:
+            messages = self.messages
+            if count == 1 and messages:  # as below, in one piece
                 loan = messages[0]._loan  # noqa: SLF001
-                # Slept past its lease (rule 16), or lent for another time.
-                if now >= loan.deadline or loan.asked_ms != lease_ms or loan.renews != renews:
-                    unfit.append(messages.popleft())
-                elif not found or found[0]._loan is loan:  # noqa: SLF001
-                    found.append(messages.popleft())
-                else:
-                    break
-            if not found:
-                turn.vain = self._vain > turn.since
-                if not turn.vain:
-                    self._begin(turn, alone=more)
+                if now < loan.deadline and loan.asked_ms == lease_ms and loan.renews == renews:
+                    return [messages.popleft()], _NONE
+            return self._popped(count, lease_ms, renews, now)
+
+    def _popped(self, count: int, lease_ms: int, renews: bool, now: float) -> tuple[_Messages, _Messages]:
+        found: _Messages = []
+        unfit: _Messages = []
+        messages = self.messages
+        while messages and len(found) < count:
+            loan = messages[0]._loan  # noqa: SLF001
+            # Slept past its lease (rule 16), or lent for another time.
+            if now >= loan.deadline or loan.asked_ms != lease_ms or loan.renews != renews:
+                unfit.append(messages.popleft())
+            elif not found or found[0]._loan is loan:  # noqa: SLF001
+                found.append(messages.popleft())
+            else:
+                break
         return found, unfit
+
+    def turn(self, turn: Turn, *, alone: bool) -> bool:
+        """Whether the call may go on: something is there, or the turn is begun, or it is `vain`; else another thread claims.
+
+        It is begun alone where more is to be claimed than is handed out.
+        """
+        with self._guard:
+            if turn.since is None:
+                self._askers[self._ident()] = self._monotonic()
+                turn.since = self._number
+            turn.vain = self._vain > turn.since
+            return bool(self.messages) or turn.vain or self._begin(turn, alone=alone)
 
     def begin(self, turn: Turn, *, drops: bool = False) -> bool:
         """Whether the turn is begun, alone; not where another thread claims, or unless it `drops` that, something is there."""
         with self._guard:
-            return (drops or not (self._messages or self.closed)) and self._begin(turn, alone=True)
+            return (drops or not (self.messages or self.closed)) and self._begin(turn, alone=True)
 
     def _begin(self, turn: Turn, *, alone: bool) -> bool:
         turns = self._turns
-        if turns:
+        if len(turns) == 1 and turns[0].over:
+            turns.clear()
+        elif turns:
             turns[:] = [one for one in turns if not one.over]
         if not turns:
             if alone:
                 turn.alone = True
                 turn.calls = self._lately()
-        elif alone or turns[0].alone or self._waiting:
+        elif alone or turns[0].alone or self.waiting:
             return False
         turn.begun = True
         self._number += 1
@@ -136,30 +145,29 @@ class Prefetched:
 
     def wait(self) -> None:
         """Until a turn is over, say."""
-        self._waiting.append(None)
+        self.waiting.append(None)
         try:
             if self._over.wait(_LOOK):
                 self._over.clear()
         finally:
-            self._waiting.pop()
+            self.waiting.pop()
 
-    def woken(self) -> None:
+    def wake(self) -> None:
         """A turn is over: those that wait look."""
-        if self._waiting:
-            self._over.set()
+        self._over.set()
 
     def keep(self, messages: Sequence[Message[Any]]) -> bool:
         """Whether they are kept for the next calls."""
         with self._guard:
             if not self.closed:
                 self.since = self._monotonic()
-                self._messages.extend(messages)
+                self.messages.extend(messages)
             return not self.closed
 
     def drop(self) -> Sequence[Message[Any]]:
         """All of it, not to be handed out."""
         with self._guard:
-            messages, self._messages = self._messages, deque()
+            messages, self.messages = self.messages, deque()
             return messages
 
     def close(self) -> None:

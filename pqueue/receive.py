@@ -85,7 +85,7 @@ class Receiver:
     @property
     def ahead(self) -> bool:
         """Whether something is claimed for the next call."""
-        return bool(self._prefetched)
+        return bool(self._prefetched.messages)
 
     @property
     def unanswered(self) -> int:
@@ -94,33 +94,49 @@ class Receiver:
 
     def take(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
         """At most `count` messages of one claim; none where nothing could be handed out now."""
-        soon = renews and self._monotonic() - self._answered < _SOON
+        now = self._monotonic()
+        soon = renews and now - self._answered < _SOON
         self._asked = (count, lease_ms) if soon else None
+        if self._prefetched.messages:
+            found = self._popped(count, lease_ms, renews, now)
+            if found:
+                return found
         turn = Turn()
         try:
             while not turn.begun:
-                found, unfit = self._prefetched.next(count, lease_ms, renews, turn, more=soon)
-                if unfit:
-                    self._unseen(unfit)
-                if found or turn.vain:
-                    return found
-                if not turn.begun:
+                if not self._prefetched.turn(turn, alone=soon):
                     self._prefetched.wait()
-            wanted = max(count, min(count * turn.calls, _MOST))
-            if turn.alone and self._eager:
-                wanted = _calls(wanted, _EAGER_MOST)
-            loan = self._lent(wanted, lease_ms, renews=renews)
-            if loan is None:
-                self._prefetched.nothing(turn)
-                return []
-            made = self._made(loan)
-            if len(made) > count:
-                self._keep(made[count:])
-                del made[count:]
-            return made
+                if turn.vain:
+                    return []
+                if not turn.begun:
+                    found = self._popped(count, lease_ms, renews, self._monotonic())
+                    if found:
+                        return found
+            return self._claimed(turn, count, lease_ms, renews)
         finally:
             turn.over = True
-            self._prefetched.woken()
+            if self._prefetched.waiting:
+                self._prefetched.wake()
+
+    def _popped(self, count: int, lease_ms: int, renews: bool, now: float) -> list[Message[Any]]:
+        found, unfit = self._prefetched.pop(count, lease_ms, renews, now)
+        if unfit:
+            self._unseen(unfit)
+        return found
+
+    def _claimed(self, turn: Turn, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
+        wanted = max(count, min(count * turn.calls, _MOST))
+        if turn.alone and self._eager:
+            wanted = _calls(wanted, _EAGER_MOST)
+        loan = self._lent(wanted, lease_ms, renews=renews)
+        if loan is None:
+            self._prefetched.nothing(turn)
+            return []
+        made = self._made(loan)
+        if len(made) > count:
+            self._keep(made[count:])
+            del made[count:]
+        return made
 
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
         for _ in range(_TRIES):
@@ -142,18 +158,21 @@ class Receiver:
             return
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
-        last = bool(messages) and messages[0]._loan.left == len(messages)  # noqa: SLF001
+        if asked is None or self._prefetched.messages or not messages or messages[0]._loan.left != len(messages):  # noqa: SLF001
+            self._answer(messages, _ACK, rest=rest)
+            return
         turn = Turn()
         try:
-            if asked is None or not last or not self._prefetched.begin(turn):
-                self._answer(messages, _ACK, rest=rest)
-                return
-            count, lease_ms = asked
-            count = max(count, min(count * turn.calls, _MOST))
-            self._answer(messages, _ACK, _calls(count, _MOST) if self._quick else count, lease_ms, rest=rest)
+            lend, lease_ms = asked
+            if not self._prefetched.begin(turn):
+                lend = 0
+            elif turn.calls > 1:
+                lend = max(lend, min(lend * turn.calls, _MOST))
+            self._answer(messages, _ACK, _calls(lend, _MOST) if self._quick else lend, lease_ms, rest=rest)
         finally:
             turn.over = True
-            self._prefetched.woken()
+            if self._prefetched.waiting:
+                self._prefetched.wake()
 
     def give_back(
         self,
@@ -350,7 +369,8 @@ class Receiver:
                 self.release()
         finally:
             turn.over = True
-            self._prefetched.woken()
+            if self._prefetched.waiting:
+                self._prefetched.wake()
 
     def _attend(self, now: float) -> float | None:
         """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
@@ -367,12 +387,12 @@ class Receiver:
                 were(len(dropped), "message"),
                 min(dropped),
             )
-        if self._prefetched and now - self._prefetched.since >= _STALE:
+        if self._prefetched.messages and now - self._prefetched.since >= _STALE:
             self._give_back_stale()
         elif self._tab and now >= self._due:
             self.flush()
         waits = [_STALE] if now - self._answered < _STALE else []
-        if self._prefetched:
+        if self._prefetched.messages:
             waits.append(max(_LINGER, self._prefetched.since + _STALE - now))
         if self._tab:
             waits.append(max(_LINGER, self._due - now))

@@ -64,7 +64,7 @@ def test_what_was_claimed_ahead_and_slept_past_its_lease_comes_again(place):
         queue.put_many(range(4))
         for _ in range(2):
             queue.receive().ack()
-        for loan in {one._loan for one in queue._receiver._prefetched._messages}:
+        for loan in {one._loan for one in queue._receiver._prefetched.messages}:
             loan.deadline = float("-inf")
         message = queue.receive()
         assert (message.item, message.attempt) == (2, 1)
@@ -404,10 +404,10 @@ def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_
         queue.put_many(range(3000))
         for _ in range(40):
             queue.receive().ack()
-        assert len(queue._receiver._prefetched._messages) <= 8
+        assert len(queue._receiver._prefetched.messages) <= 8
         for _ in range(4):
             queue.receive_many(400).ack()
-            assert len(queue._receiver._prefetched._messages) <= 1000
+            assert len(queue._receiver._prefetched.messages) <= 1000
 
 
 def test_the_short_way_does_not_acknowledge_what_the_store_s_clock_has_ended(place, monkeypatch):
