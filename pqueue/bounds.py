@@ -17,7 +17,6 @@ from pqueue.words import counted
 _TRUSTED = 0.05
 """Seconds after this object's own commit for which the tail that it left counts as the newest, where a look is dear."""
 
-
 _LOOK = 0.05
 """Seconds after which a put that waits for others of its object looks by itself: who should wake it may be interrupted."""
 

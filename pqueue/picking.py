@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from pqueue import head as transitions
 from pqueue.abc import Serializer
+from pqueue.alone import Alone
 from pqueue.errors import BlobMissing, CorruptSegment, QueueError, SerializationError
 from pqueue.head import Head, Range, Span
 from pqueue.parts import Parts
 from pqueue.reader import AHEAD, Chunk, Damage, Missing, Reader
 from pqueue.request import ClaimIds, Lot, Outcome, Request
-from pqueue.runtime import Runtime
 from pqueue.tail import OPEN
-
-log = logging.getLogger("pqueue")
 
 MAX_RANGES = 10_000
 MAX_BYTES = 3 << 18
@@ -50,10 +47,7 @@ class Picker:
         self._step_ms = parts.store.clock_step_ms
         self._reader = reader
         self._behind = behind
-        self._ids = ids
-        self.lonely = ""
-        """The claim of something that its holder may die of for the last time: nothing is claimed beside it."""
-        self._patience = Patience(parts.runtime)
+        self.alone = Alone(parts.runtime, ids, self._limit)
         self._owner = ""
         self._ordinal = -1
         self._from = 0
@@ -104,7 +98,7 @@ class Picker:
                     return self.stepped(head), None
                 if span is not None and attempts >= self._limit:
                     return self.stepped(head), Grave(Range(*span[:3]), "attempts", None, b"", damaged=False)
-                if self._crowded_out(head, span, request):
+                if span is not None and self.alone.crowded_out(head, span, request):
                     return self.stepped(head), None
             if request.lend:
                 # An item that was claimed before is claimed with fewer neighbours each time, at last alone (rule 18).
@@ -117,37 +111,13 @@ class Picker:
 
     def _places(self, head: Head, request: Request, now_ms: int, wanted: int) -> Sequence[Span | None]:
         """What there is to claim, in order; None is what is new."""
-        if self._kept_alone(head, request):
+        if self.alone.kept(head, request):
             return ()
         spans = list(islice(transitions.ready(head, now_ms), 64))
         if not request.take and _crowded(head):
             return spans  # what is new would add a range
         self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
         return [*spans, None]
-
-    def _crowded_out(self, head: Head, span: Span | None, request: Request) -> bool:
-        """Whether to wait until this client has no claim, since this is to be lent alone; if it has none, it is from now on.
-
-        It is to be if it comes for the last time and came back without an answer: whoever held it may have died of it.
-        """
-        if not request.patient or span is None or not span.lapsed or not span.attempts == (self._limit or 0) - 1 > 0:
-            return False
-        if any(one.state == transitions.CLAIMED and self._ids.drew(one.claim) for one in head.rest.spans):
-            return self._patience.waits(request.lease_ms, span.start)
-        self.lonely = request.claim
-        self._patience.over()
-        return False
-
-    def _kept_alone(self, head: Head, request: Request) -> bool:
-        """Whether to wait until what is `lonely` is answered for."""
-        if not request.patient or not self.lonely:
-            return False
-        lonely = transitions.held(head, self.lonely)
-        if not lonely:
-            self.lonely = ""
-            self._patience.over()
-            return False
-        return self._patience.waits(request.lease_ms, lonely[0].start)
 
     def _from_place(
         self, head: Head, span: Span | None, request: Request, outcome: Outcome, now_ms: int, left: int
@@ -229,43 +199,6 @@ class Picker:
                 bad = Range(where.ordinal, offset, offset + 1)
                 return items, Grave(bad, "unreadable", told, record, damaged=False)
         return items, None
-
-
-class Patience:
-    """How long an object's calls wait so that an item may be alone: a lease, and if that is in vain, not for ten more.
-
-    One thread may hold many messages for as long as it likes, so it is not certain that what is waited for comes.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._monotonic = runtime.monotonic
-        self._free_until = float("-inf")
-        self.over()
-
-    def over(self) -> None:
-        """What was waited for has come."""
-        self._offset = -1
-        self._until = float("inf")
-
-    def waits(self, lease_ms: int, offset: int) -> bool:
-        """Whether to wait now, for the sake of the item at this offset."""
-        now, lease = self._monotonic(), lease_ms / 1000
-        if now < self._free_until:
-            return False
-        if offset != self._offset:
-            self._offset, self._until = offset, float("inf")
-            log.info(
-                "the item at offset %d came back without an answer, and is lent alone for its last attempt: others wait, "
-                "%.1f s at most",
-                offset,
-                lease,
-            )
-        self._until = min(self._until, now + lease)  # by the shortest lease of those that wait
-        if now < self._until:
-            return True
-        self._free_until = now + 10 * lease
-        self.over()
-        return False
 
 
 def _damaged(damage: Damage, where: Range) -> Grave:

@@ -15,7 +15,6 @@ _LATELY = 0.1
 _LOOK = 0.05
 """Seconds after which a thread that waits for another's claims looks by itself."""
 
-
 _Messages = list[Message[Any]]
 
 _NONE: _Messages = []

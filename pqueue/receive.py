@@ -147,7 +147,7 @@ class Receiver:
             if loan is None or self._monotonic() < loan.deadline:
                 return loan
             # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.
-            log.warning("%s lent too late, after the lease of %.1f s", were(loan.left, "item"), lease_ms / 1000)
+            log.warning("%s lent too late, after the lease of %.1f s", were(loan.left, "item"), loan.lease_ms / 1000)
             self._unseen(self._made(loan))
         return None
 

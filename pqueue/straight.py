@@ -168,7 +168,7 @@ class Straight:
 
     def _may_lend(self, spans: tuple[Span, ...], now: int) -> bool:
         """Whether nothing comes before what is next."""
-        if not self._lends or self._picker.lonely:
+        if not self._lends or self._picker.alone.claim:
             return False
         for span in spans:  # noqa: SIM110  # `all` takes three times as long
             if span.state != transitions.CLAIMED and span.until <= now:

@@ -230,9 +230,9 @@ class _Worker:
         pause = _PAUSE
         told = ""
         while not (self._stop.is_set() or self._idle):
-            brief = self._timeout is not None and not self._busy
+            look = _LOOK if self._timeout is None or self._busy else min(_LOOK, self._timeout)
             try:
-                message = self._queue.receive(timeout=min(_LOOK, self._timeout or 0) if brief else _LOOK)
+                message = self._queue.receive(timeout=look)
             except Empty:
                 if self._quiet():
                     self._idle = True

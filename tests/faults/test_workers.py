@@ -67,6 +67,20 @@ def test_who_sleeps_past_the_lease_has_lost_the_claim_and_removes_nothing(place)
             os.kill(child.pid, signal.SIGCONT)
 
 
+def _started_anew(work):
+    """Until it ends well: what it told in all its lives, and how many those were."""
+    told = []
+    for life in range(1, 11):
+        child = Child(work)
+        while not child.hear(60):
+            pass
+        told += child.told
+        os.close(child._out)
+        if os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 0:
+            return told, life
+    raise AssertionError("it never ends well")
+
+
 def test_a_worker_that_dies_of_one_item_each_time_buries_that_one_alone(place):
     """A crash with a batch of 1,000 in hand, poisonous at its 500th."""
     if place.kind.startswith("memory"):
@@ -90,16 +104,7 @@ def test_a_worker_that_dies_of_one_item_each_time_buries_that_one_alone(place):
                     tell(message.item)
                 batch.ack()
 
-    told, lives = [], 0
-    while True:
-        child = Child(work)
-        while not child.hear(60):
-            pass
-        told += child.told
-        lives += 1
-        os.close(child._out)
-        if os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 0:
-            break
+    told, lives = _started_anew(work)
     assert lives == 4
     assert sorted(number for number in told if number >= 0) == [n for n in range(count) if n != count // 2]
     assert told.count(-1) < 100
@@ -124,16 +129,7 @@ def test_a_worker_with_threads_that_dies_of_one_item_buries_that_one_alone(tmp_p
 
         pqueue.work(store, handler, threads=4, timeout=1.5)
 
-    told, lives = [], 0
-    while lives < 10:
-        child = Child(work)
-        while not child.hear(60):
-            pass
-        told += child.told
-        lives += 1
-        os.close(child._out)
-        if os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 0:
-            break
+    told, lives = _started_anew(work)
     assert lives == 4
     assert set(told) == {*range(40)} - {5}
     with pqueue.open(store) as queue:

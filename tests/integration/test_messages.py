@@ -359,6 +359,27 @@ def test_who_holds_something_for_long_gets_more_all_the_same(place):
         queue.receive().nack(counted=False)
 
 
+def test_a_receive_that_is_interrupted_as_it_found_something_was_no_attempt(place, monkeypatch):
+    with place.open(max_attempts=1) as queue:
+        real = queue._waiting.until
+
+        def interrupted(look, timeout, *, undo):
+            found = real(look, timeout, undo=undo)
+            undo(found)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(queue._waiting, "until", interrupted)
+        putter = threading.Timer(0.2, queue.put, ("a",))
+        putter.start()
+        with pytest.raises(KeyboardInterrupt):
+            queue.receive()
+        putter.join()
+        monkeypatch.undo()
+        message = queue.receive(timeout=30)
+        assert (message.item, message.attempt) == ("a", 1)
+        message.ack()
+
+
 def test_who_looks_rarely_or_with_another_lease_waits_no_longer(tmp_path):
     with pqueue.open(tmp_path / "q", max_attempts=2, lease=0.2) as queue:
         queue.put_many("abcd")

@@ -2,18 +2,21 @@
 
 import json
 import logging
+import threading
 
 import pytest
 
 from pqueue import head as h
+from pqueue.abc import StoreTime
 from pqueue.errors import NotAQueue, StoreError
 from pqueue.head import BACK, DYING, Head, Range, Rest, Span
-from pqueue.leases import Tab
+from pqueue.leases import Leases, Tab
 from pqueue.letters import parsed, written
 from pqueue.names import canonical
-from pqueue.request import Answer
+from pqueue.prefetched import Prefetched, Turn
+from pqueue.request import Answer, ClaimIds, Lot, Outcome
 from pqueue.retry import Retry, RetryDelay
-from pqueue.runtime import REAL
+from pqueue.runtime import REAL, Runtime
 
 QUEUE = "00" * 8
 
@@ -126,3 +129,86 @@ def test_a_letter_is_the_same_bytes_whoever_writes_it():
     )
     with pytest.raises(NotAQueue):
         parsed(b'{"format":1}', "dead/7")
+
+
+def test_what_came_back_without_an_answer_is_told_apart_also_after_an_uncounted_claim_and_a_reboot():
+    head = h.expired(claimed((0, 3)), 101, None)
+    assert [span.lapsed for span in head.rest.spans] == [True]
+    again = h.claimed(head, Range(0, 0, 3), "b", "", 200)
+    back, _ = h.given_back(again, "b", Range(0, 0, 1), counted=False)
+    back, _ = h.given_back(back, "b", Range(0, 1, 2))
+    assert [(span.attempts, span.lapsed) for span in back.rest.spans] == [(1, True), (2, False), (2, False)]
+    rebooted = h.rebooted(back, StoreTime("another", 5), 0)
+    assert [span.lapsed for span in rebooted.rest.spans] == [True, False, False]
+    assert h.expired(rebooted, 5, None).rest.spans[2].lapsed, "what was claimed in another boot"
+
+
+def test_an_object_knows_its_own_claims_whatever_threads_draw_them():
+    for _ in range(100):
+        ids, barrier, drawn = ClaimIds(REAL), threading.Barrier(4), []
+
+        def draw(ids=ids, barrier=barrier, drawn=drawn):
+            barrier.wait()
+            drawn.append(ids.draw())
+
+        crew = [threading.Thread(target=draw) for _ in range(4)]
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join()
+        assert len(set(drawn)) == 4
+        assert all(map(ids.drew, drawn))
+        assert not ClaimIds(REAL).drew(drawn[0])
+
+
+class _Slow:
+    """Of a swap that takes some seconds."""
+
+    draw_claim = staticmethod(lambda: "claim")
+
+    def __init__(self):
+        self.runtime, self.seconds, self.leases = Runtime(), 0.0, []
+        self.now = 0.0
+        self.runtime.monotonic = lambda: self.now
+
+    def ask(self, request):
+        self.leases.append(request.lease_ms)
+        deadline = self.now + 0.9 * request.lease_ms / 1000
+        self.now += self.seconds
+        return Outcome([Lot(Range(0, 0, 1), ("a",))], deadline)
+
+
+def test_a_lease_is_lengthened_by_what_a_swap_took_and_not_for_ever():
+    slow = _Slow()
+    leases = Leases(slow.runtime, slow)
+    for slow.seconds in (2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3600.0, 0.0):
+        loan = leases.ask(lend=1, lease_ms=1000, renews=False)[1]
+        assert loan.asked_ms == 1000
+        slow.now += 500  # the caller's own doing
+    assert slow.leases == [1000, 8001, 4000, 2000, 1000, 1000, 1000, 60_000]
+    leases.close()
+
+
+def test_a_claim_is_for_the_calls_of_those_that_ask_now():
+    ids = iter(range(1000))
+    runtime = Runtime()
+    now = [0.0]
+    runtime.monotonic, runtime.ident = (lambda: now[0]), (lambda: next(ids))
+    prefetched = Prefetched(runtime)
+    for _ in range(100):
+        prefetched.pop(1, 1000, renews=True, now=now[0])
+    now[0] = 60.0
+    for _ in range(3):
+        prefetched.pop(1, 1000, renews=True, now=now[0])
+    first, second, third = Turn(), Turn(), Turn()
+    assert prefetched.begin(first)
+    assert first.calls == 3
+    assert not prefetched.begin(second), "another's is under way"
+    first.over = True
+    assert prefetched.begin(second)
+    assert second.calls == 1
+    assert not prefetched.turn(third, alone=False)
+    prefetched.nothing(second)
+    second.over = True
+    assert prefetched.turn(third, alone=False)
+    assert third.begun, "a look that was begun before the call tells nothing of it"
