@@ -446,8 +446,9 @@ def test_two_items_that_came_back_unanswered_are_held_one_after_the_other(place,
             assert queue.receive(timeout=30).item == "c"
 
 
+@pytest.mark.parametrize("when", ["on its way", "answered"])
 @pytest.mark.parametrize("how", ["receive", "get"])
-def test_a_swap_that_takes_longer_than_the_lease_uses_no_attempt(place, monkeypatch, how):
+def test_a_swap_that_takes_longer_than_the_lease_uses_no_attempt(place, monkeypatch, how, when):
     """Nobody was handed what it lent; and the next lease is one that outlasts such a swap."""
     linger = 5 if how == "get" else 0
     with place.open(lease=0.2, max_attempts=2, ack_linger=linger, prefetch=3, auto_extend=False) as queue:
@@ -455,8 +456,10 @@ def test_a_swap_that_takes_longer_than_the_lease_uses_no_attempt(place, monkeypa
         real = queue._store.swap
 
         def slow(name, *rest):
+            if name == HEAD and when == "on its way":
+                time.sleep(0.3)
             document = real(name, *rest)
-            if name == HEAD and not queue.dead.list():
+            if name == HEAD and when == "answered":
                 time.sleep(0.3)
             return document
 
