@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -38,6 +39,18 @@ def test_a_rule_taken_out_is_missed(removal: Removal):
 def test_a_seed_is_the_same_run_again(store):
     for seed in range(100, 110):
         assert run_seed(seed, store).text() == run_seed(seed, store).text()
+
+
+def test_a_seed_is_the_same_run_whenever_the_process_collects_garbage():
+    often = gc.get_threshold()
+    told = []
+    try:
+        for allocated in (50, 100_000):
+            gc.set_threshold(allocated)
+            told.append(run_seed(106, "memory").text())
+    finally:
+        gc.set_threshold(*often)
+    assert told[0] == told[1]
 
 
 def test_a_seed_is_the_same_run_in_another_process():

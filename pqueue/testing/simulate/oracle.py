@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pqueue.testing.simulate import parse
+from pqueue.testing.simulate.conditions import PAGE
 from pqueue.testing.simulate.parse import Consumed, Listed, State
-from pqueue.testing.simulate.small import PAGE
 from pqueue.testing.simulate.world import Fiber
 
 OK, PLAIN, UNKNOWN, OPEN, BUFFERED = "returned", "raised plainly", "outcome unknown", "never ended", "buffered"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pqueue.testing.simulate.client import Client, Op, Setup
+from pqueue.testing.simulate.conditions import conditions
 from pqueue.testing.simulate.faults import PROFILES, Faults
 from pqueue.testing.simulate.judge import Judge
 from pqueue.testing.simulate.oracle import Oracle
-from pqueue.testing.simulate.small import small_pages
 from pqueue.testing.simulate.store import Place
 from pqueue.testing.simulate.world import Line, Member, Stuck, World
 
@@ -233,7 +233,7 @@ class Run:
 
     def result(self) -> Result:
         """Carry the plan out and judge."""
-        with small_pages():
+        with conditions():
             return self.ended(self._act)
 
     def _act(self) -> None:

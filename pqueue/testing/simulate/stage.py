@@ -9,8 +9,8 @@ from typing import Any
 from pqueue.names import HEAD, META, TAIL
 from pqueue.tail import Tail
 from pqueue.testing.simulate.client import Client, Op, Setup
+from pqueue.testing.simulate.conditions import conditions
 from pqueue.testing.simulate.run import Plan, Result, Run
-from pqueue.testing.simulate.small import small_pages
 from pqueue.testing.simulate.world import Fault, Fiber, Stuck
 
 NEVER = 1e9
@@ -47,8 +47,8 @@ class Stage:
         self.place = self.run.place
         self.oracle = self.run.oracle
         self.oracle.clocks = clocks
-        self._small = small_pages()
-        self._small.__enter__()
+        self._conditions = conditions()
+        self._conditions.__enter__()
         self._held: set[Fiber] = set()
         self._at: dict[Client, Fiber] = {}
 
@@ -185,7 +185,7 @@ class Stage:
         """Let everybody end, drain the queue, judge."""
         self._held.clear()
         result = self.run.ended(self.run.finish)
-        self._small.__exit__(None, None, None)
+        self._conditions.__exit__(None, None, None)
         return result
 
     def end(self, error: Stuck | None) -> Result:
@@ -196,5 +196,5 @@ class Stage:
                 raise error
 
         result = self.run.ended(fail)
-        self._small.__exit__(None, None, None)
+        self._conditions.__exit__(None, None, None)
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import itertools
 import random
@@ -13,6 +14,9 @@ from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 TICK = 0.0005
 """Virtual seconds that pass with each call of a store."""
+
+_COLLECTS = 64
+"""Calls from one collection of garbage to the next."""
 
 
 class Died(BaseException):
@@ -213,6 +217,8 @@ class World:
         if fiber.pending is not None:
             self.steps += 1
             self.now += TICK
+            if not self.steps % _COLLECTS:
+                gc.collect()
             if self.late and self.late[0][0] <= self.steps:
                 self.land(1)
             if fault is None and self.decide is not None:
