@@ -289,12 +289,11 @@ class Consumer:
         for answer in request.answers:
             new, count = self._answered(new, answer, now_ms)
             outcome.settled.append(count)
-        for claim, lease in request.extend:
-            new, count = transitions.extended(
-                new, claim, transitions.rounded(now_ms + self._parts.store.clock_step_ms, lease)
-            )
-            outcome.settled.append(count)
-            outcome.deadline = self._swaps.deadline(local, lease)
+        if request.extend:
+            until = transitions.rounded(now_ms + self._parts.store.clock_step_ms, request.lease_ms)
+            new, counts = transitions.extended(new, request.extend, until)
+            outcome.settled += counts
+            outcome.deadline = self._swaps.deadline(local, request.lease_ms)
         for lot in request.restore:
             new, count = transitions.restored(new, lot.where, lot.attempts - 1)
             outcome.settled.append(count)

@@ -7,7 +7,8 @@ claimed, given back, dying, or acknowledged, and the head grows with the number 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from json.encoder import encode_basestring_ascii as quoted
@@ -268,10 +269,31 @@ def _start(span: Span) -> int:
     return span.start
 
 
-def _with(head: Head, spans: Sequence[Span]) -> Head:
+def _stop(span: Span) -> int:
+    return span.stop
+
+
+def _with(head: Head, spans: Iterable[Span]) -> Head:
     """With these spans, neighbours alike in everything made one."""
+    return Head(head.ordinal, head.offset, head.rest.having(tuple(_merged(sorted(spans, key=_start)))))
+
+
+def _spliced(head: Head, low: int, high: int, made: Iterable[Span]) -> Head:
+    """With these in place of what is from `low` to `high`, neighbours alike in everything made one."""
+    spans = head.rest.spans
+    before = max(0, low - 1)
+    near = _merged([*spans[before:low], *made, *spans[high : high + 1]])
+    return head._replace(rest=head.rest.having((*spans[:before], *near, *spans[high + 1 :])))
+
+
+def _added(head: Head, span: Span) -> Head:
+    at = bisect_right(head.rest.spans, span.start, key=_start)
+    return _spliced(head, at, at, [span])
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
     merged: list[Span] = []
-    for span in sorted(spans, key=_start):
+    for span in spans:
         if merged:
             last = merged[-1]
             if (
@@ -283,29 +305,38 @@ def _with(head: Head, spans: Sequence[Span]) -> Head:
                 merged[-1] = last._replace(stop=span.stop, wall=max(last.wall, span.wall))
                 continue
         merged.append(span)
-    return Head(head.ordinal, head.offset, head.rest.having(tuple(merged)))
+    return merged
 
 
 def _edit(
     head: Head, where: Range, change: Callable[[Span], Span | None], matches: Callable[[Span], bool]
 ) -> tuple[Head, int]:
-    """Change (None: acknowledge) the parts of matching spans inside a range; also how many items that were."""
-    spans: list[Span] = []
+    """Change (None: acknowledge) the parts of matching spans inside a range; also how many items that were.
+
+    Only what the range touches is looked at, and its neighbours: there may be thousands, and thousands of such edits.
+    """
+    spans = head.rest.spans
+    low = high = bisect_right(spans, where.start, key=_stop)
+    edited: list[Span] = []
     changed = 0
-    for span in head.rest.spans:
-        start, stop = max(span.start, where.start), min(span.stop, where.stop)
-        if start >= stop or not matches(span):
-            spans.append(span)
+    while high < len(spans) and spans[high].start < where.stop:
+        span = spans[high]
+        high += 1
+        if not matches(span):
+            edited.append(span)
             continue
+        start, stop = max(span.start, where.start), min(span.stop, where.stop)
         changed += stop - start
         if span.start < start:
-            spans.append(span._replace(stop=start))
+            edited.append(span._replace(stop=start))
         new = change(span._replace(start=start, stop=stop))
         if new is not None:
-            spans.append(new)
+            edited.append(new)
         if stop < span.stop:
-            spans.append(span._replace(start=stop))
-    return (_with(head, spans), changed) if changed else (head, 0)
+            edited.append(span._replace(start=stop))
+    if not changed:
+        return head, 0
+    return _spliced(head, low, high, edited), changed
 
 
 def rounded(now_ms: int, delay_ms: int) -> int:
@@ -372,16 +403,19 @@ def acknowledged(head: Head, claim: str, where: Range) -> tuple[Head, int]:
     return _edit(head, where, lambda _: None, lambda span: span.state == CLAIMED and span.claim == claim)
 
 
-def extended(head: Head, claim: str, until: int) -> tuple[Head, int]:
-    """With the claim's deadline moved on, never back; how many items it still holds."""
-    held = sum(span.size for span in head.rest.spans if span.state == CLAIMED and span.claim == claim)
-    if not held:
-        return head, 0
-    spans = [
-        span._replace(until=max(until, span.until)) if span.state == CLAIMED and span.claim == claim else span
-        for span in head.rest.spans
-    ]
-    return _with(head, spans), held
+def extended(head: Head, claims: Iterable[str], until: int) -> tuple[Head, list[int]]:
+    """With these claims' deadlines moved on, never back; for each, how many items it still holds."""
+    held = dict.fromkeys(claims, 0)
+    spans = []
+    moved = False
+    for span in head.rest.spans:
+        if span.state == CLAIMED and span.claim in held:
+            held[span.claim] += span.size
+            if span.until < until:
+                moved = True
+                span = span._replace(until=until)  # noqa: PLW2901  # the same one, later
+        spans.append(span)
+    return (_with(head, spans) if moved else head), list(held.values())
 
 
 def given_back(
@@ -407,7 +441,7 @@ def claimed(head: Head, where: Range, claim: str, owner: str, until: int) -> Hea
     """With a ready range, or one that starts at `next`, lent to a claim; its attempt counts from here (rule 18)."""
     if where.stop > head.offset:
         new = Span(where.ordinal, where.start, where.stop, 1, CLAIMED, until, claim, owner)
-        return _with(passed(head, where), (*head.rest.spans, new))
+        return _added(passed(head, where), new)
 
     def change(span: Span) -> Span:
         return span._replace(attempts=span.attempts + 1, state=CLAIMED, until=until, claim=claim, owner=owner, wall=0)
@@ -427,7 +461,7 @@ def restored(head: Head, where: Range, attempts: int) -> tuple[Head, int]:
     if where.ordinal < head.lowest[0]:
         return head, 0
     back = Span(*where, attempts, BACK, 0)
-    return _with(head, (*head.rest.spans, back)), back.size
+    return _added(head, back), back.size
 
 
 def cleared(head: Head, ordinal: int, offset: int) -> tuple[Head, int]:

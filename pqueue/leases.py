@@ -141,7 +141,7 @@ class Leases:
 
     def extend(self, loan: Loan, lease_ms: int) -> bool:
         """Renew a claim for so long, never for less than it has; whether it still held anything."""
-        outcome = self._consumer.ask(Request(extend=[(loan.claim, lease_ms)]))
+        outcome = self._consumer.ask(Request(extend=[loan.claim], lease_ms=lease_ms))
         held = bool(outcome.settled[-1])
         loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
         loan.renewed = self._monotonic()
@@ -222,19 +222,19 @@ class Leases:
     def _renew(self, loans: Sequence[Loan]) -> None:
         now = self._monotonic()
         old = [loan for loan in loans if now - loan.renewed > loan.lease_ms / 3000 and loan.deadline != LOST]
-        if not old:
-            return
-        try:
-            outcome = self._consumer.ask(Request(extend=[(loan.claim, loan.lease_ms) for loan in old]))
-        except QueueError as error:
-            log.warning("claims could not be renewed, this is tried again: %s", error)
-            return
-        for loan, held in zip(old, outcome.settled[-len(old) :], strict=True):
-            # A claim that was lost meanwhile is not renewed, and nothing of it is handed out any more.
-            loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
-            loan.renewed = now
-            if not held:
-                self.done(loan)
+        for lease_ms in sorted({loan.lease_ms for loan in old}):  # each lease by itself: their deadlines differ
+            alike = [loan for loan in old if loan.lease_ms == lease_ms]
+            try:
+                outcome = self._consumer.ask(Request(extend=[loan.claim for loan in alike], lease_ms=lease_ms))
+            except QueueError as error:
+                log.warning("claims could not be renewed, this is tried again: %s", error)
+                continue
+            for loan, held in zip(alike, outcome.settled, strict=True):
+                # A claim that was lost meanwhile is not renewed, and nothing of it is handed out any more.
+                loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
+                loan.renewed = now
+                if not held:
+                    self.done(loan)
 
 
 def _keep(known: ref[Leases], held: list[Leases], tick: Event) -> None:

@@ -38,9 +38,10 @@ class Request:
     claim: str = ""
     """The id of that claim, drawn once: the same however often the swap is tried (rule 14)."""
     lease_ms: int = 0
+    """For what is lent, or renewed."""
     answers: Sequence[Answer] = ()
-    extend: Sequence[tuple[str, int]] = ()
-    """Claims to be renewed, each for so many ms."""
+    extend: Sequence[str] = ()
+    """Claims to be renewed for `lease_ms`, each named once."""
     restore: Sequence[Lot] = ()
     """Items taken and never handed out, to be given back."""
     clear: bool = False

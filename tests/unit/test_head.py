@@ -1,5 +1,6 @@
 """The head's transitions, against one state an item kept in a plain dict."""
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -136,11 +137,49 @@ def test_another_boot_ends_claims_and_delays_fall_back_to_the_wall_clock():
 
 def test_a_claim_is_extended_and_never_shortened():
     head = h.claimed(fresh(), Range(0, 0, 2), "a", "", 100)
-    head, held = h.extended(head, "a", 200)
-    assert (held, head.rest.spans[0].until) == (2, 200)
-    head, held = h.extended(head, "a", 150)
-    assert (held, head.rest.spans[0].until) == (2, 200)
-    assert h.extended(head, "other", 300) == (head, 0)
+    head, held = h.extended(head, ["a"], 200)
+    assert (held, head.rest.spans[0].until) == ([2], 200)
+    head, held = h.extended(head, ["a"], 150)
+    assert (held, head.rest.spans[0].until) == ([2], 200)
+    assert h.extended(head, ["other"], 300) == (head, [0])
+
+
+def test_many_claims_are_extended_at_once_each_told_what_it_holds():
+    head = fresh()
+    for offset in range(0, 3000, 3):
+        head = h.claimed(head, Range(0, offset, offset + 2), str(offset), "", 100 + offset)
+        head = h.passed(head, Range(0, offset + 2, offset + 3))
+    longer, held = h.extended(head, ["6", "gone", "2997", "0"], 1001)
+    assert held == [2, 0, 2, 2]
+    assert {span.claim: span.until for span in longer.rest.spans if span.until == 1001} == {"0": 1001, "6": 1001}
+    assert [span[:5] for span in longer.rest.spans] == [span[:5] for span in head.rest.spans]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_edit_of_a_range_is_one_of_each_of_its_items(seed):
+    chance = random.Random(seed)
+    head = fresh()
+    for start in range(0, 60, 3):
+        head = h.claimed(head, Range(0, start, start + 3), chance.choice("ab"), "", 100)
+    whole = single = head
+    for _ in range(30):
+        start = chance.randrange(60)
+        where, claim = Range(0, start, start + chance.randrange(1, 12)), chance.choice("ab")
+        edit = chance.choice([h.acknowledged, h.given_back, lambda *a: h.dying(*a, 100, "rejected", "")])
+        whole, count = edit(whole, claim, where)
+        counts = 0
+        for offset in range(where.start, where.stop):
+            single, one = edit(single, claim, Range(0, offset, offset + 1))
+            counts += one
+        assert (single, counts) == (whole, count)
+        assert h.Head.parse(whole.dump()) == whole
+        spans = whole.rest.spans
+        assert all(one.stop <= two.start for one, two in pairwise(spans))
+        assert not any(
+            one._replace(stop=two.stop) == two._replace(start=one.start)
+            for one, two in pairwise(spans)
+            if one.stop == two.start
+        )
 
 
 def test_a_dying_mark_whose_burier_is_late_is_taken_over_and_then_only_the_new_one_buries():

@@ -189,6 +189,35 @@ def test_a_lease_is_lengthened_by_what_a_swap_took_and_not_for_ever():
     leases.close()
 
 
+class _Held:
+    """Of claims that hold one item each."""
+
+    def __init__(self):
+        self.ids, self.asked = iter("abcdefgh"), []
+        self.runtime, self.now = Runtime(), 0.0
+        self.runtime.monotonic = lambda: self.now
+
+    def draw_claim(self):
+        return next(self.ids)
+
+    def ask(self, request):
+        if request.extend:
+            self.asked.append((list(request.extend), request.lease_ms))
+        lots = [Lot(Range(0, 0, 1), ("item",))] if request.lend else []
+        return Outcome(lots, self.now + 0.9 * request.lease_ms / 1000, [1 for _ in request.extend])
+
+
+def test_claims_of_one_lease_are_renewed_together_and_each_for_its_own():
+    held = _Held()
+    leases = Leases(held.runtime, held)
+    short, long, other = (leases.ask(lend=1, lease_ms=lease)[1] for lease in (10_000, 60_000, 10_000))
+    held.now = 30.0
+    leases.attend()
+    assert held.asked == [(["a", "c"], 10_000), (["b"], 60_000)]
+    assert (short.deadline, other.deadline, long.deadline) == (39, 39, 84)
+    leases.close()
+
+
 def test_a_claim_is_for_the_calls_of_those_that_ask_now():
     ids = iter(range(1000))
     runtime = Runtime()

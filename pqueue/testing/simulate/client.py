@@ -449,7 +449,7 @@ class Client:
 
     def _extend(self, claim: str) -> None:
         try:
-            self.consumer.ask(Request(extend=[(claim, int(self.setup.lease * 1000))]))
+            self.consumer.ask(Request(extend=[claim], lease_ms=int(self.setup.lease * 1000)))
         except (StoreError, Interrupt):
             return
         except QueueError as error:
