@@ -41,7 +41,9 @@ class Consumer:
     def forget(self) -> None:
         """In a forked child: a new client with nothing of the parent's (rule 31)."""
         parts = self._parts
-        self._combiner: Combiner[Request] = Combiner(self._runtime, self._lead, orphaned=self._orphaned)
+        self._combiner: Combiner[Request] = Combiner(
+            self._runtime, self._lead, orphaned=self._orphaned, brief=parts.brief
+        )
         self._reader = Reader(parts.store, self._view, parts.codecs, self._runtime, self._mend)
         # What was given back, and dead letters: a reader that goes back would start its segment again.
         behind = Reader(parts.store, self._view, parts.codecs, self._runtime, self._mend)

@@ -63,7 +63,9 @@ class Combiner(Generic[T]):
         limit: int = 1 << 16,
         unknown: type[QueueError] = StoreError,
         orphaned: Callable[[T, Any], None] = lambda _, __: None,
+        brief: bool = False,
     ) -> None:
+        """`brief`: what is done alone is done before a thread that sleeps could be woken."""
         self._runtime = runtime
         self._lead = lead
         self._parallel = parallel
@@ -71,6 +73,7 @@ class Combiner(Generic[T]):
         self._limit = limit
         self._unknown = unknown
         self._orphaned = orphaned
+        self._brief = brief
         self._ident = runtime.ident
         self._guard = runtime.lock()
         self._leading: list[int] = []
@@ -111,6 +114,9 @@ class Combiner(Generic[T]):
 
     def alone(self, act: Callable[[U], V], what: U) -> V | None:
         """What `act` returns, done without a job where nobody leads; else None."""
+        if self._brief:  # others wait for the guard meanwhile: a lead taken and left takes longer than many an act
+            with self._guard:
+                return None if self._leading else act(what)
         token = [0]
         me = self._ident()
         try:

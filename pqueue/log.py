@@ -38,6 +38,7 @@ class Log:
             weigh=_weight,
             limit=min(self.max_bytes, 1 << 20),
             unknown=PutUncertain,
+            brief=self._way.parallel == 1 and self._parts.brief,
         )
         self._guard = self._parts.runtime.lock()
         self._flusher = self._parts.runtime.lock()

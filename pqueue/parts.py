@@ -20,3 +20,8 @@ class Parts:
     view: View
     codecs: Sequence[Codec]
     runtime: Runtime
+
+    @property
+    def brief(self) -> bool:
+        """Whether a commit or a swap is mostly over before a thread that sleeps could be woken."""
+        return self.store.always_answers and self.meta.durability != "synced"

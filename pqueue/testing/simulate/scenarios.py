@@ -477,7 +477,7 @@ def _the_open_segment_is_rolled_consumed_and_deleted(s: Stage) -> None:
     s.do(a, "put")
 
 
-@_scenario("appending", answers=True, segment_items=8)
+@_scenario("appending", answers=True, segment_items=8, durability="synced")
 def _ctrl_c_meets_an_append_that_others_wait_for(s: Stage) -> None:
     a, b = s.client("A"), s.client("B")
     s.do(a, "put")
@@ -539,7 +539,7 @@ def _a_writer_rolls_after_five_silent_minutes(s: Stage) -> None:
     s.do(a, "put")
 
 
-@_scenario("appending", answers=True)
+@_scenario("appending", answers=True, durability="synced")
 def _ctrl_c_meets_the_seal_of_a_roll_that_others_wait_for(s: Stage) -> None:
     a = s.client("A")
     s.do(a, "put")
