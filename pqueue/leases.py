@@ -140,11 +140,13 @@ class Leases:
         return loan
 
     def extend(self, loan: Loan, lease_ms: int) -> bool:
-        """Renew a claim for so long, never for less than it has; whether it still held anything."""
+        """Hold a claim for so long, never for less than it has; whether it still held anything.
+
+        It is renewed no later for that: this may be for less than its lease.
+        """
         outcome = self._consumer.ask(Request(extend=[loan.claim], lease_ms=lease_ms))
         held = bool(outcome.settled[-1])
         loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
-        loan.renewed = self._monotonic()
         return held
 
     def hold(self, loan: Loan) -> bool:

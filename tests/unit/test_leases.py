@@ -218,6 +218,18 @@ def test_claims_of_one_lease_are_renewed_together_and_each_for_its_own():
     leases.close()
 
 
+def test_a_claim_that_is_extended_for_less_than_its_lease_is_renewed_all_the_same():
+    held = _Held()
+    leases = Leases(held.runtime, held)
+    loan = leases.ask(lend=1, lease_ms=6000)[1]
+    for held.now in (0.9, 1.8, 2.7):
+        assert leases.extend(loan, 1000)
+    leases.attend()
+    assert held.asked[-1] == (["a"], 6000)
+    assert loan.deadline == pytest.approx(2.7 + 5.4)
+    leases.close()
+
+
 def test_a_claim_is_for_the_calls_of_those_that_ask_now():
     ids = iter(range(1000))
     runtime = Runtime()
