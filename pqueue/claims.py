@@ -318,9 +318,9 @@ class Consumer:
         limit = self._parts.meta.max_attempts
         if limit is not None and answer.counted:
             until = transitions.rounded(now_ms, BURIAL_MS)
-            for span in transitions.held(head, answer.claim):
+            for span in transitions.held(head, answer.claim, answer.where):
                 start, stop = max(span.start, answer.where.start), min(span.stop, answer.where.stop)
-                if start < stop and span.attempts >= limit:
+                if span.attempts >= limit:
                     where = Range(span.ordinal, start, stop)
                     head, count = transitions.dying(head, answer.claim, where, until, "attempts", answer.error)
                     condemned += count

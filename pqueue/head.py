@@ -7,7 +7,7 @@ claimed, given back, dying, or acknowledged, and the head grows with the number 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -519,9 +519,13 @@ def buried(head: Head, claim: str, where: Range) -> tuple[Head, int]:
     return _edit(head, where, lambda _: None, lambda span: span.state == DYING and span.claim == claim)
 
 
-def held(head: Head, claim: str) -> list[Span]:
-    """What a claim still holds."""
-    return [span for span in head.rest.spans if span.state == CLAIMED and span.claim == claim]
+def held(head: Head, claim: str, where: Range | None = None) -> list[Span]:
+    """What a claim still holds; of a range, if one is given, the spans that it touches."""
+    spans = head.rest.spans
+    if where is not None:
+        low = bisect_right(spans, where.start, key=_stop)
+        spans = spans[low : max(low, bisect_left(spans, where.stop, key=_start))]
+    return [span for span in spans if span.state == CLAIMED and span.claim == claim]
 
 
 def allowance(wanted: int, attempts: int, max_attempts: int | None) -> int:

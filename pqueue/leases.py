@@ -12,7 +12,7 @@ from weakref import ref
 
 from pqueue.claims import Consumer
 from pqueue.errors import QueueError
-from pqueue.request import Answer, Outcome, Request
+from pqueue.request import Answer, Lot, Outcome, Request
 from pqueue.runtime import Event, Runtime
 from pqueue.words import were
 
@@ -40,7 +40,8 @@ class Loan:
 
     def __init__(self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, now: float, *, renews: bool) -> None:
         self.claim = claim
-        self.lots = outcome.lots
+        self.lots: Sequence[Lot] = outcome.lots
+        """For who asked; emptied once each item is somebody's, since a loan outlives them."""
         self.deadline = outcome.deadline
         """On the runtime's clock: nothing of it is handed out, or acknowledged, from then on (rule 16)."""
         self.asked_ms = asked_ms

@@ -389,7 +389,7 @@ class Queue(Generic[T]):
     def _received(self, n: int, block: bool, timeout: float | None, lease: float | None) -> list[Message[T]]:
         if timeout is not None and block:
             check_timeout(timeout)
-        if lease is not None and not 0 < lease < inf:
+        if lease is not None and not 0 < 1000 * lease < inf:
             raise ValueError("'lease' must be a positive number")
         lease_ms = max(1, int(1000 * (self._lease if lease is None else lease)))
         how = self._lend, n, lease_ms, self._auto_extend

@@ -125,6 +125,8 @@ class Receiver:
         return found
 
     def _claimed(self, turn: Turn, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
+        if len(self.dropped) > _MOST:  # where nothing is renewed, no keeper looks
+            self._note_dropped()
         wanted = max(count, min(count * turn.calls, _MOST))
         if turn.alone and self._eager:
             wanted = _calls(wanted, _EAGER_MOST)
@@ -184,7 +186,7 @@ class Receiver:
         rest: bool = False,
     ) -> None:
         """See `Message.nack`. `rest`: those of them that no other thread answers meanwhile."""
-        if delay is not None and not 0 <= delay < inf:
+        if delay is not None and not 0 <= 1000 * delay < inf:
             raise ValueError("'delay' must be a non-negative number")
         said = text_of(error)
         groups: dict[int, list[Message[Any]]] = {}
@@ -214,7 +216,7 @@ class Receiver:
 
     def extend(self, message: Message[Any], seconds: float) -> None:
         """See `Message.extend`."""
-        if not 0 <= seconds < inf:
+        if not 0 <= 1000 * seconds < inf:
             raise ValueError("'seconds' must be a non-negative number")
         loan = message._loan  # noqa: SLF001
         if message._state >= ANSWERING:  # noqa: SLF001
@@ -268,6 +270,7 @@ class Receiver:
                 Message(self, loan, ordinal, offset, item, attempts, at_ms)
                 for offset, item, at_ms in zip(range(start, stop), items, times or repeat(None), strict=False)
             ]
+        loan.lots = ()  # each item goes with its message
         return made
 
     def _noted(self, messages: Sequence[Message[Any]], *, rest: bool) -> bool:
@@ -361,6 +364,24 @@ class Receiver:
         if not loan.left:
             self._leases.done(loan)
 
+    def _note_dropped(self) -> None:
+        dropped = []
+        while self.dropped:
+            try:
+                loan, offset = self.dropped.popleft()
+            except IndexError:  # another thread's
+                break
+            if self._leases.hold(loan):  # not a parent's, not lost
+                dropped.append(offset)
+                with self._guard:
+                    self._settled(loan)
+        if dropped:
+            log.warning(
+                "%s dropped without an answer, from offset %d on: the lease is left to end",
+                were(len(dropped), "message"),
+                min(dropped),
+            )
+
     def _give_back_stale(self) -> None:
         """Give back what nobody has asked for; while nobody claims, so that it is not handed out behind what is."""
         turn = Turn()
@@ -374,19 +395,7 @@ class Receiver:
 
     def _attend(self, now: float) -> float | None:
         """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
-        dropped = []
-        while self.dropped:
-            loan, offset = self.dropped.popleft()
-            if self._leases.hold(loan):  # not a parent's, not lost
-                dropped.append(offset)
-                with self._guard:
-                    self._settled(loan)
-        if dropped:
-            log.warning(
-                "%s dropped without an answer, from offset %d on: the lease is left to end",
-                were(len(dropped), "message"),
-                min(dropped),
-            )
+        self._note_dropped()
         if self._prefetched.messages and now - self._prefetched.since >= _STALE:
             self._give_back_stale()
         elif self._tab and now >= self._due:

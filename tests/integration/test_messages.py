@@ -181,6 +181,31 @@ def test_a_message_that_is_dropped_comes_again_when_its_lease_ends(place, caplog
         assert "dropped without an answer" in caplog.text
 
 
+def test_messages_that_are_dropped_and_never_renewed_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("pqueue.receive._MOST", 20)
+    with pqueue.open(tmp_path / "queue", auto_extend=False) as queue:
+        queue.put_many(range(100))
+        for _ in range(90):
+            queue.receive(lease=600)
+        dropped = queue._receiver.dropped
+        assert 0 < len(dropped) <= 21
+        assert not any(loan.lots for loan, _ in dropped)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e306])
+def test_seconds_that_are_no_number_of_milliseconds_are_refused(tmp_path, seconds):
+    with pqueue.open(tmp_path / "queue") as queue:
+        queue.put("a")
+        message = queue.receive()
+        with pytest.raises(ValueError, match="seconds"):
+            message.extend(seconds)
+        with pytest.raises(ValueError, match="delay"):
+            message.nack(seconds)
+        with pytest.raises(ValueError, match="lease"):
+            queue.receive(lease=seconds)
+        message.ack()
+
+
 # -- dead letters ----------------------------------------------------------------------------------------------------
 
 
