@@ -12,7 +12,7 @@ from pqueue.abc import Serializer
 from pqueue.burying import BURIAL_MS, Burier
 from pqueue.combine import Combiner, Job
 from pqueue.errors import AnotherQueue, BlobMissing, CorruptSegment, Landed, QueueError, QueueGone
-from pqueue.head import Head, Range
+from pqueue.head import Change, Head
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.picking import Grave, Picker
@@ -288,9 +288,8 @@ class Consumer:
 
     def _settled(self, new: Head, request: Request, outcome: Outcome, now_ms: int, local: float) -> Head:
         """With what the request says of claims that are there, and of what was taken."""
-        for answer in request.answers:
-            new, count = self._answered(new, answer, now_ms)
-            outcome.settled.append(count)
+        changes = [(answer.claim, answer.where, self._change(answer, now_ms)) for answer in request.answers]
+        new, outcome.settled = transitions.answered(new, changes)
         if request.extend:
             until = transitions.rounded(now_ms + self._parts.store.clock_step_ms, request.lease_ms)
             new, counts = transitions.extended(new, request.extend, until)
@@ -308,30 +307,22 @@ class Consumer:
         head = transitions.rebooted(head, now, self._runtime.wall_ms())
         return transitions.expired(head, now.ms, self._alive, unseen)
 
-    def _answered(self, head: Head, answer: Answer, now_ms: int) -> tuple[Head, int]:
+    def _change(self, answer: Answer, now_ms: int) -> Change:
+        """What an answer makes of what its claim holds."""
         if answer.bury:
-            until = transitions.rounded(now_ms, BURIAL_MS)
-            return transitions.dying(head, answer.claim, answer.where, until, answer.bury, answer.error)
+            return transitions.dies(transitions.rounded(now_ms, BURIAL_MS), answer.bury, answer.error)
         if not answer.back:
-            return transitions.acknowledged(head, answer.claim, answer.where)
-        condemned = 0
-        limit = self._parts.meta.max_attempts
-        if limit is not None and answer.counted:
-            until = transitions.rounded(now_ms, BURIAL_MS)
-            for span in transitions.held(head, answer.claim, answer.where):
-                start, stop = max(span.start, answer.where.start), min(span.stop, answer.where.stop)
-                if span.attempts >= limit:
-                    where = Range(span.ordinal, start, stop)
-                    head, count = transitions.dying(head, answer.claim, where, until, "attempts", answer.error)
-                    condemned += count
+            return transitions.nothing
         until = wall = 0
         if answer.delay_ms:
             until = transitions.rounded(now_ms, answer.delay_ms)
             wall = self._runtime.wall_ms() + until - now_ms
-        head, count = transitions.given_back(
-            head, answer.claim, answer.where, until=until, wall=wall, counted=answer.counted
-        )
-        return head, count + condemned
+        back = transitions.back(until, wall, counted=answer.counted)
+        limit = self._parts.meta.max_attempts
+        if limit is None or not answer.counted:
+            return back
+        dies = transitions.dies(transitions.rounded(now_ms, BURIAL_MS), "attempts", answer.error)
+        return lambda span: dies(span) if span.attempts >= limit else back(span)
 
 
 def _without_first(requests: list[Request]) -> tuple[int, list[Request]]:

@@ -7,10 +7,11 @@ claimed, given back, dying, or acknowledged, and the head grows with the number 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, ClassVar, NamedTuple
 
@@ -308,35 +309,51 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
     return merged
 
 
-def _edit(
-    head: Head, where: Range, change: Callable[[Span], Span | None], matches: Callable[[Span], bool]
-) -> tuple[Head, int]:
-    """Change (None: acknowledge) the parts of matching spans inside a range; also how many items that were.
+Change = Callable[[Span], Span | None]
+"""What becomes of a part of a span; None: it is acknowledged."""
 
-    Only what the range touches is looked at, and its neighbours: there may be thousands, and thousands of such edits.
+
+def _edit(head: Head, where: Range, change: Change, matches: Callable[[Span], bool]) -> tuple[Head, int]:
+    """Change the parts of matching spans inside a range; also how many items that were."""
+    new, (count,) = _edited(head, [(where, change, matches)])
+    return new, count
+
+
+def _edited(head: Head, edits: Sequence[tuple[Range, Change, Callable[[Span], bool]]]) -> tuple[Head, list[int]]:
+    """As `_edit`, for many ranges in ascending order, in one pass.
+
+    Only what they touch is looked at, and its neighbours: there may be thousands of both.
     """
     spans = head.rest.spans
-    low = high = bisect_right(spans, where.start, key=_stop)
-    edited: list[Span] = []
-    changed = 0
-    while high < len(spans) and spans[high].start < where.stop:
+    low = high = bisect_right(spans, edits[0][0].start, key=_stop)
+    made: list[Span] = []
+    counts = [0] * len(edits)
+    first = 0
+    while high < len(spans) and spans[high].start < edits[-1][0].stop:
         span = spans[high]
         high += 1
-        if not matches(span):
-            edited.append(span)
-            continue
-        start, stop = max(span.start, where.start), min(span.stop, where.stop)
-        changed += stop - start
-        if span.start < start:
-            edited.append(span._replace(stop=start))
-        new = change(span._replace(start=start, stop=stop))
-        if new is not None:
-            edited.append(new)
-        if stop < span.stop:
-            edited.append(span._replace(start=stop))
-    if not changed:
-        return head, 0
-    return _spliced(head, low, high, edited), changed
+        while edits[first][0].stop <= span.start:
+            first += 1
+        at = span.start
+        for index in range(first, len(edits)):
+            where, change, matches = edits[index]
+            if where.start >= span.stop:
+                break
+            start, stop = max(at, where.start), min(span.stop, where.stop)
+            if start >= stop or not matches(span):
+                continue
+            if at < start:
+                made.append(span._replace(start=at, stop=start))
+            new = change(span._replace(start=start, stop=stop))
+            if new is not None:
+                made.append(new)
+            counts[index] += stop - start
+            at = stop
+        if at == span.start:
+            made.append(span)
+        elif at < span.stop:
+            made.append(span._replace(start=at))
+    return (_spliced(head, low, high, made) if any(counts) else head), counts
 
 
 def rounded(now_ms: int, delay_ms: int) -> int:
@@ -380,6 +397,47 @@ def _back(span: Span, until: int, wall: int) -> Span:
     return Span(span.ordinal, span.start, span.stop, span.attempts, BACK, until, wall=wall)
 
 
+def nothing(_: Span) -> None:
+    """A change: acknowledged."""
+
+
+def back(until: int = 0, wall: int = 0, *, counted: bool = True) -> Change:
+    """A change: ready again at `until`; uncounted, its attempt did not happen (rule 18)."""
+
+    def change(span: Span) -> Span:
+        if counted:
+            return _back(span, until, wall)
+        # It may have been lapsed before this claim, which is not known any more: it is again, to be careful.
+        return _back(span._replace(attempts=span.attempts - 1), until or LAPSED, wall)
+
+    return change
+
+
+def dies(until: int, reason: str, error: str) -> Change:
+    """A change: marked as on its way to the dead letters (rule 17)."""
+    text = error.encode(errors="backslashreplace")[:MAX_ERROR].decode(errors="ignore")
+    return lambda span: span._replace(state=DYING, until=until, owner="", reason=reason, error=text)
+
+
+def _of(claim: str) -> Callable[[Span], bool]:
+    return lambda span: span.state == CLAIMED and span.claim == claim
+
+
+def answered(head: Head, answers: Sequence[tuple[str, Range, Change]]) -> tuple[Head, list[int]]:
+    """With what each claim still holds of its range changed; for each, how many items that were (rule 14)."""
+    order = sorted(range(len(answers)), key=lambda index: answers[index][1].start)
+    counts = [0] * len(answers)
+    if any(answers[two][1].start < answers[one][1].stop for one, two in pairwise(order)):
+        for index, (claim, where, change) in enumerate(answers):  # the same items twice: one after the other
+            head, counts[index] = _edit(head, where, change, _of(claim))
+    elif answers:
+        edits = [(where, change, _of(claim)) for claim, where, change in (answers[index] for index in order)]
+        head, made = _edited(head, edits)
+        for index, count in zip(order, made, strict=True):
+            counts[index] = count
+    return head, counts
+
+
 def without(spans: tuple[Span, ...], claim: str, where: Range, now_ms: int) -> tuple[Span, ...] | None:
     """What `acknowledged` makes where the range is one claim's that holds; None where it is more than that."""
     for index, span in enumerate(spans):
@@ -399,8 +457,8 @@ def without(spans: tuple[Span, ...], claim: str, where: Range, now_ms: int) -> t
 
 
 def acknowledged(head: Head, claim: str, where: Range) -> tuple[Head, int]:
-    """With what this claim still holds of a range acknowledged, and how many items that were (rule 14)."""
-    return _edit(head, where, lambda _: None, lambda span: span.state == CLAIMED and span.claim == claim)
+    """With what this claim still holds of a range acknowledged, and how many items that was (rule 14)."""
+    return _edit(head, where, nothing, _of(claim))
 
 
 def extended(head: Head, claims: Iterable[str], until: int) -> tuple[Head, list[int]]:
@@ -421,15 +479,8 @@ def extended(head: Head, claims: Iterable[str], until: int) -> tuple[Head, list[
 def given_back(
     head: Head, claim: str, where: Range, *, until: int = 0, wall: int = 0, counted: bool = True
 ) -> tuple[Head, int]:
-    """With what this claim holds of a range ready again at `until`; uncounted, its attempt did not happen (rule 18)."""
-
-    def change(span: Span) -> Span:
-        if counted:
-            return _back(span, until, wall)
-        # It may have been lapsed before this claim, which is not known any more: it is again, to be careful.
-        return _back(span._replace(attempts=span.attempts - 1), until or LAPSED, wall)
-
-    return _edit(head, where, change, lambda span: span.state == CLAIMED and span.claim == claim)
+    """With what this claim holds of a range given back; see `back`."""
+    return _edit(head, where, back(until, wall, counted=counted), _of(claim))
 
 
 def ready(head: Head, now_ms: int) -> Iterator[Span]:
@@ -487,12 +538,7 @@ def stepped(head: Head, ordinal: int, offset: int) -> Head:
 
 def dying(head: Head, claim: str, where: Range, until: int, reason: str, error: str) -> tuple[Head, int]:
     """With what this claim holds of a range marked as on its way to the dead letters (rule 17)."""
-    text = error.encode(errors="backslashreplace")[:MAX_ERROR].decode(errors="ignore")
-
-    def change(span: Span) -> Span:
-        return span._replace(state=DYING, until=until, owner="", reason=reason, error=text)
-
-    return _edit(head, where, change, lambda span: span.state == CLAIMED and span.claim == claim)
+    return _edit(head, where, dies(until, reason, error), _of(claim))
 
 
 def condemned(head: Head, where: Range, claim: str, until: int, reason: str, error: str) -> tuple[Head, int]:
@@ -519,13 +565,9 @@ def buried(head: Head, claim: str, where: Range) -> tuple[Head, int]:
     return _edit(head, where, lambda _: None, lambda span: span.state == DYING and span.claim == claim)
 
 
-def held(head: Head, claim: str, where: Range | None = None) -> list[Span]:
-    """What a claim still holds; of a range, if one is given, the spans that it touches."""
-    spans = head.rest.spans
-    if where is not None:
-        low = bisect_right(spans, where.start, key=_stop)
-        spans = spans[low : max(low, bisect_left(spans, where.stop, key=_start))]
-    return [span for span in spans if span.state == CLAIMED and span.claim == claim]
+def held(head: Head, claim: str) -> list[Span]:
+    """What a claim still holds."""
+    return [span for span in head.rest.spans if span.state == CLAIMED and span.claim == claim]
 
 
 def allowance(wanted: int, attempts: int, max_attempts: int | None) -> int:

@@ -182,6 +182,27 @@ def test_an_edit_of_a_range_is_one_of_each_of_its_items(seed):
         )
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_many_answers_at_once_are_what_they_are_one_by_one(seed):
+    chance = random.Random(seed)
+    head = fresh()
+    for start in range(0, 60, 3):
+        head = h.claimed(head, Range(0, start, start + 3), chance.choice("ab"), "", 100)
+    answers, offset = [], 0
+    while offset < 60:
+        stop = offset + chance.randrange(1, 8)
+        change = chance.choice([h.nothing, h.back(7, 7), h.back(counted=False), h.dies(100, "rejected", "")])
+        answers.append((chance.choice("ab"), Range(0, offset, stop), change))
+        offset = stop - chance.randrange(3) if seed % 2 else stop + chance.randrange(3)
+    chance.shuffle(answers)
+    together, counts = h.answered(head, answers)
+    single = []
+    for answer in answers:
+        head, (count,) = h.answered(head, [answer])
+        single.append(count)
+    assert (together, counts) == (head, single)
+
+
 def test_a_dying_mark_whose_burier_is_late_is_taken_over_and_then_only_the_new_one_buries():
     head = h.claimed(fresh(), Range(0, 0, 1), "a", "", 100)
     head, _ = h.dying(head, "a", Range(0, 0, 1), 150, "rejected", "x" * 5000)
