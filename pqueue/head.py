@@ -439,7 +439,7 @@ def answered(head: Head, answers: Sequence[tuple[str, Range, Change]]) -> tuple[
 
 
 def without(spans: tuple[Span, ...], claim: str, where: Range, now_ms: int) -> tuple[Span, ...] | None:
-    """What `acknowledged` makes where the range is one claim's that holds; None where it is more than that."""
+    """What `answered` makes of an acknowledgement where the range is one claim's that holds; None where it is more than that."""
     for index, span in enumerate(spans):
         if span.stop > where.start:
             if span.claim != claim or span.state != CLAIMED or span.until < now_ms:
@@ -456,11 +456,6 @@ def without(spans: tuple[Span, ...], claim: str, where: Range, now_ms: int) -> t
     return None
 
 
-def acknowledged(head: Head, claim: str, where: Range) -> tuple[Head, int]:
-    """With what this claim still holds of a range acknowledged, and how many items that was (rule 14)."""
-    return _edit(head, where, nothing, _of(claim))
-
-
 def extended(head: Head, claims: Iterable[str], until: int) -> tuple[Head, list[int]]:
     """With these claims' deadlines moved on, never back; for each, how many items it still holds."""
     held = dict.fromkeys(claims, 0)
@@ -474,13 +469,6 @@ def extended(head: Head, claims: Iterable[str], until: int) -> tuple[Head, list[
                 span = span._replace(until=until)  # noqa: PLW2901  # the same one, later
         spans.append(span)
     return (_with(head, spans) if moved else head), list(held.values())
-
-
-def given_back(
-    head: Head, claim: str, where: Range, *, until: int = 0, wall: int = 0, counted: bool = True
-) -> tuple[Head, int]:
-    """With what this claim holds of a range given back; see `back`."""
-    return _edit(head, where, back(until, wall, counted=counted), _of(claim))
 
 
 def ready(head: Head, now_ms: int) -> Iterator[Span]:

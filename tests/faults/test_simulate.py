@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from pqueue.testing.simulate.__main__ import main
+from pqueue.testing.simulate.conditions import conditions
 from pqueue.testing.simulate.removals import REMOVALS, Removal
 from pqueue.testing.simulate.run import STORES, plan, run
 from pqueue.testing.simulate.scenarios import SCENARIOS
@@ -41,13 +42,35 @@ def test_a_seed_is_the_same_run_again(store):
         assert run_seed(seed, store).text() == run_seed(seed, store).text()
 
 
-def test_a_seed_is_the_same_run_whenever_the_process_collects_garbage():
+def test_garbage_is_collected_by_the_steps_of_a_run_and_not_by_what_the_process_allocates():
+    seen = []
+
+    def note(phase, info):
+        if phase == "start":
+            seen.append(info["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        with conditions():
+            seen.clear()
+            kept = [[] for _ in range(100_000)]
+            assert (seen, len(kept)) == ([], 100_000)
+        assert gc.isenabled()
+        seen.clear()
+        assert run_seed(106, "memory").steps > 64
+        assert 2 in seen
+    finally:
+        gc.callbacks.remove(note)
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_seed_is_the_same_run_whenever_the_process_collects_garbage(store):
     often = gc.get_threshold()
     told = []
     try:
         for allocated in (50, 100_000):
             gc.set_threshold(allocated)
-            told.append(run_seed(106, "memory").text())
+            told.append([run_seed(seed, store).text() for seed in range(100, 140)])
     finally:
         gc.set_threshold(*often)
     assert told[0] == told[1]

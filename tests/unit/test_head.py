@@ -11,6 +11,7 @@ from pqueue import head as h
 from pqueue.abc import StoreTime
 from pqueue.errors import NewerFormat, NotAQueue
 from pqueue.head import BACK, CLAIMED, DYING, Head, Range, Rest
+from tests.support.heads import acknowledged, given_back
 
 QUEUE = "00" * 8
 ITEMS = 12
@@ -18,6 +19,14 @@ ITEMS = 12
 
 def fresh(**rest):
     return Head(0, 0, Rest(QUEUE, **rest))
+
+
+def shared(chance):
+    """Two claims that hold sixty items by threes."""
+    head = fresh()
+    for start in range(0, 60, 3):
+        head = h.claimed(head, Range(0, start, start + 3), chance.choice("ab"), "", 100)
+    return head
 
 
 def states(head):
@@ -75,13 +84,13 @@ def test_every_item_is_in_exactly_one_state_whatever_happens(steps):
             where = Range(0, *what)
             mine = held & set(range(*what))
             if kind == "ack":
-                head, count = h.acknowledged(head, claim, where)
+                head, count = acknowledged(head, claim, where)
                 model |= dict.fromkeys(mine, "done")
             elif kind == "back":
-                head, count = h.given_back(head, claim, where)
+                head, count = given_back(head, claim, where)
                 model |= {o: (BACK, "", model[o][2]) for o in mine}
             elif kind == "uncounted":
-                head, count = h.given_back(head, claim, where, counted=False)
+                head, count = given_back(head, claim, where, counted=False)
                 model |= {o: (BACK, "", model[o][2] - 1) for o in mine}
             elif kind == "dying":
                 head, count = h.dying(head, claim, where, until, "rejected", "because")
@@ -104,13 +113,13 @@ def test_neighbours_given_back_together_are_one_range():
     head = h.claimed(fresh(), Range(0, 0, 1000), "a", "", 10**6)
     for offset in range(1000):
         until = h.rounded(5000 + offset // 10, 60_000)
-        head, _ = h.given_back(head, "a", Range(0, offset, offset + 1), until=until, wall=until + offset)
+        head, _ = given_back(head, "a", Range(0, offset, offset + 1), until=until, wall=until + offset)
     assert len(head.rest.spans) == 1
 
 
 def test_what_is_given_back_with_a_delay_waits_for_it():
     head = h.claimed(fresh(), Range(0, 0, 1), "a", "", 100)
-    head, _ = h.given_back(head, "a", Range(0, 0, 1), until=70, wall=1070)
+    head, _ = given_back(head, "a", Range(0, 0, 1), until=70, wall=1070)
     assert not list(h.ready(head, 69))
     assert list(h.ready(head, 70))
 
@@ -125,8 +134,8 @@ def test_a_dead_owners_claims_expire_at_once_and_a_living_ones_at_the_deadline()
 
 def test_another_boot_ends_claims_and_delays_fall_back_to_the_wall_clock():
     head = h.claimed(fresh(boot="one"), Range(0, 0, 3), "a", "me", 10**9)
-    head, _ = h.given_back(head, "a", Range(0, 0, 1), until=10**9, wall=5_000)
-    head, _ = h.given_back(head, "a", Range(0, 1, 2), until=2 * 10**9, wall=9_000)
+    head, _ = given_back(head, "a", Range(0, 0, 1), until=10**9, wall=5_000)
+    head, _ = given_back(head, "a", Range(0, 1, 2), until=2 * 10**9, wall=9_000)
     head = h.rebooted(head, StoreTime("two", 40), wall_ms=6_000)
     first, second, third = head.rest.spans
     assert (first.until, second.until) == (40, 40 + 3_000)
@@ -158,14 +167,12 @@ def test_many_claims_are_extended_at_once_each_told_what_it_holds():
 @pytest.mark.parametrize("seed", range(20))
 def test_an_edit_of_a_range_is_one_of_each_of_its_items(seed):
     chance = random.Random(seed)
-    head = fresh()
-    for start in range(0, 60, 3):
-        head = h.claimed(head, Range(0, start, start + 3), chance.choice("ab"), "", 100)
+    head = shared(chance)
     whole = single = head
     for _ in range(30):
         start = chance.randrange(60)
         where, claim = Range(0, start, start + chance.randrange(1, 12)), chance.choice("ab")
-        edit = chance.choice([h.acknowledged, h.given_back, lambda *a: h.dying(*a, 100, "rejected", "")])
+        edit = chance.choice([acknowledged, given_back, lambda *a: h.dying(*a, 100, "rejected", "")])
         whole, count = edit(whole, claim, where)
         counts = 0
         for offset in range(where.start, where.stop):
@@ -185,9 +192,7 @@ def test_an_edit_of_a_range_is_one_of_each_of_its_items(seed):
 @pytest.mark.parametrize("seed", range(40))
 def test_many_answers_at_once_are_what_they_are_one_by_one(seed):
     chance = random.Random(seed)
-    head = fresh()
-    for start in range(0, 60, 3):
-        head = h.claimed(head, Range(0, start, start + 3), chance.choice("ab"), "", 100)
+    head = shared(chance)
     answers, offset = [], 0
     while offset < 60:
         stop = offset + chance.randrange(1, 8)

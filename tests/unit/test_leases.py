@@ -17,6 +17,7 @@ from pqueue.prefetched import Prefetched, Turn
 from pqueue.request import Answer, ClaimIds, Lot, Outcome
 from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
+from tests.support.heads import acknowledged, given_back
 
 QUEUE = "00" * 8
 
@@ -59,7 +60,7 @@ def test_each_owner_is_asked_for_once():
 def test_the_short_way_acknowledges_as_the_long_one_does(where):
     head = claimed((0, 10))
     spans = h.without(head.rest.spans, "a", Range(0, *where), 50)
-    assert spans == h.acknowledged(head, "a", Range(0, *where))[0].rest.spans
+    assert spans == acknowledged(head, "a", Range(0, *where))[0].rest.spans
 
 
 @pytest.mark.parametrize(("claim", "where", "now"), [("b", (0, 1), 0), ("a", (0, 1), 101), ("a", (8, 11), 0)])
@@ -68,7 +69,7 @@ def test_the_short_way_is_for_what_one_claim_holds(claim, where, now):
 
 
 def test_what_used_up_its_attempts_is_marked_as_it_is():
-    head, _ = h.given_back(claimed((0, 2)), "a", Range(0, 0, 2))
+    head, _ = given_back(claimed((0, 2)), "a", Range(0, 0, 2))
     head, count = h.condemned(head, Range(0, 0, 1), "b", 200, "attempts", "why")
     first, second = head.rest.spans
     assert (count, first.state, first.attempts, first.error, second.state) == (1, DYING, 1, "why", BACK)
@@ -135,8 +136,8 @@ def test_what_came_back_without_an_answer_is_told_apart_also_after_an_uncounted_
     head = h.expired(claimed((0, 3)), 101, None)
     assert [span.lapsed for span in head.rest.spans] == [True]
     again = h.claimed(head, Range(0, 0, 3), "b", "", 200)
-    back, _ = h.given_back(again, "b", Range(0, 0, 1), counted=False)
-    back, _ = h.given_back(back, "b", Range(0, 1, 2))
+    back, _ = given_back(again, "b", Range(0, 0, 1), counted=False)
+    back, _ = given_back(back, "b", Range(0, 1, 2))
     assert [(span.attempts, span.lapsed) for span in back.rest.spans] == [(1, True), (2, False), (2, False)]
     rebooted = h.rebooted(back, StoreTime("another", 5), 0)
     assert [span.lapsed for span in rebooted.rest.spans] == [True, False, False]
