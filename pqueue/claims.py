@@ -74,17 +74,20 @@ class Consumer:
             StoreError: no answer; what was taken, if it was, is handed out by this object's next call.
             CorruptSegment, SerializationError: items that can't be read, set aside as dead letters; told once.
         """
-        items: Sequence[Any] | None = self._combiner.alone(self._straight.take, count)
+        try:
+            items: Sequence[Any] | None = self._combiner.alone(self._straight.take, count)
+        except Landed as landed:
+            raise landed.__cause__ or landed from None
         if items:
             return items
         return [item for lot in self.ask(Request(take=count)).lots for item in lot.items]
 
     def ask(self, request: Request) -> Outcome:
         """Have the request carried by a swap; raises as `take` does."""
-        carried: Outcome | None = self._combiner.alone(self._straight.ask, request)
-        if carried is not None:
-            return carried
         try:
+            carried: Outcome | None = self._combiner.alone(self._straight.ask, request)
+            if carried is not None:
+                return carried
             outcome: Outcome = self._combiner.run(request)
         except Landed as landed:
             self._orphaned(request, landed.result)
@@ -99,7 +102,10 @@ class Consumer:
 
         Raises: as `ask` does.
         """
-        return bool(self._combiner.alone(self._straight.acknowledge, answer))
+        try:
+            return bool(self._combiner.alone(self._straight.acknowledge, answer))
+        except Landed as landed:
+            raise landed.__cause__ or landed from None
 
     def _orphaned(self, request: Request, result: object) -> None:
         if isinstance(result, Outcome):

@@ -17,7 +17,7 @@ V = TypeVar("V")
 class Job(Generic[T]):
     """One caller's share of a commit."""
 
-    __slots__ = ("answered", "done", "error", "gate", "leads", "orphan", "result", "thread", "work")
+    __slots__ = ("answered", "done", "ended", "error", "gate", "landed", "leads", "orphan", "result", "thread", "work")
 
     def __init__(self, work: T, thread: int) -> None:
         self.work = work
@@ -28,6 +28,10 @@ class Job(Generic[T]):
         self.done = False
         self.leads = False
         self.orphan = False
+        self.landed = False
+        """Its caller was interrupted, but knows that it is done."""
+        self.ended = False
+        """Nothing is left to do for its caller."""
         self.gate: Lock | None = None
 
     def answer(self, result: Any = None) -> None:
@@ -48,9 +52,9 @@ class Combiner(Generic[T]):
     `unknown`. `weigh` bounds a group: the jobs of one weigh at most `limit` together, or are one. `orphaned` is told
     the work and the result of a job that was done after its caller had been interrupted.
 
-    An interrupt (Ctrl-C) may come between any two steps of this, too. So whoever hands on the lead does it again if
-    it was not done, each step being harmless when repeated; and a thread that comes while it is noted as leading was interrupted
-    before it could do even that, so its lead is void.
+    An interrupt (Ctrl-C) may come between any two steps of this, too. So whoever leads, or waits, ends that in a
+    `finally`, and again if it was interrupted there, each step being harmless when repeated; and a thread that comes
+    while it is noted as leading was interrupted before it could do even that, so its lead is void.
     """
 
     def __init__(
@@ -86,54 +90,65 @@ class Combiner(Generic[T]):
         Raises:
             Landed: this thread was interrupted, but the job is done.
         """
-        me = self._ident()
-        job = Job(work, me)
-        with self._guard:
-            if me in self._leading:
-                self._leading.remove(me)
-            if len(self._leading) < self._parallel:
-                self._leading.append(me)
-                jobs = [job]
-            else:
-                job.gate = self._runtime.lock()
-                job.gate.acquire()
-                self._waiting.append(job)
-                jobs = []
-        if not jobs:
-            jobs = self._wait(job)
-        if jobs:
+        job = Job(work, self._ident())
+        group: list[Job[T]] = []
+        try:
             try:
-                self._work(jobs)
-            except BaseException as interrupt:
-                if job.answered and job.error is None:
-                    raise Landed(job.result) from interrupt
-                raise
+                self._join(job, group)
+                if not group:
+                    self._wait(job, group)
+                if group:
+                    self._lead(group)
+            finally:
+                try:
+                    self._end(job, group)
+                finally:
+                    if not job.ended:
+                        self._end(job, group)
+        except BaseException as interrupt:
+            if job.landed:
+                raise Landed(job.result) from interrupt
+            raise
         if job.error is not None:
             raise job.error
         return job.result
 
     def alone(self, act: Callable[[U], V], what: U) -> V | None:
-        """What `act` returns, done without a job where nobody leads; else None."""
-        if self._brief:  # others wait for the guard meanwhile: a lead taken and left takes longer than many an act
-            with self._guard:
-                return None if self._leading else act(what)
-        token = [0]
-        me = self._ident()
+        """What `act` returns, done without a job where nobody leads; else None.
+
+        Raises:
+            Landed: this thread was interrupted, but `act` had returned something.
+        """
+        result = None
         try:
-            with self._guard:
-                leading = self._leading
-                if me in leading:  # handed to a call of this thread that an interrupt ended
-                    leading.remove(me)
-                if len(leading) < self._parallel:
-                    token[0] = me
-                    leading.append(me)
-            return act(what) if token[0] else None
-        finally:
+            if self._brief:  # others wait for the guard meanwhile: a lead taken and left takes longer than many an act
+                with self._guard:
+                    if not self._leading:
+                        result = act(what)
+                return result
+            token = [0]
+            me = self._ident()
             try:
-                self._leave(token)
+                with self._guard:
+                    leading = self._leading
+                    if me in leading:  # handed to a call of this thread that an interrupt ended
+                        leading.remove(me)
+                    if len(leading) < self._parallel:
+                        token[0] = me
+                        leading.append(me)
+                if token[0]:
+                    result = act(what)
+                return result
             finally:
-                if token[0]:  # interrupted
+                try:
                     self._leave(token)
+                finally:
+                    if token[0]:  # interrupted
+                        self._leave(token)
+        except BaseException as interrupt:
+            if result is not None:
+                raise Landed(result) from interrupt
+            raise
 
     def _leave(self, token: list[int]) -> None:
         """Hand the lead on, if `alone` took it; called again if the token says so, since it may be interrupted."""
@@ -146,73 +161,74 @@ class Combiner(Generic[T]):
                     self._leading.clear()
                 token[0] = 0
 
-    def _wait(self, job: Job[T]) -> list[Job[T]]:
-        """Sleep until the job is done (an empty list), or this thread is to lead (the group)."""
+    def _join(self, job: Job[T], group: list[Job[T]]) -> None:
+        """Lead, for a group of one; or get in line."""
+        me = job.thread
+        with self._guard:
+            if me in self._leading:
+                self._leading.remove(me)
+            if len(self._leading) < self._parallel:
+                group.append(job)
+                self._leading.append(me)
+            else:
+                job.gate = self._runtime.lock()
+                job.gate.acquire()
+                self._waiting.append(job)
+
+    def _wait(self, job: Job[T], group: list[Job[T]]) -> None:
+        """Sleep until the job is done, or this thread is to lead: then with as many behind it as a group may hold."""
         assert job.gate is not None
-        try:
-            job.gate.acquire()
-        except BaseException as interrupt:
-            self._withdraw(job, interrupt)
-            raise
+        job.gate.acquire()
         if job.done:
-            return []
+            return
         with self._guard:
             if job in self._waiting:
                 self._waiting.remove(job)
-            jobs = [job]
+            group.append(job)
             weight = self._weigh(job.work)
             while self._waiting and not self._waiting[0].leads:
                 weight += self._weigh(self._waiting[0].work)
                 if weight > self._limit:
                     break
-                jobs.append(self._waiting.popleft())
-        return jobs
+                group.append(self._waiting[0])
+                self._waiting.popleft()
 
-    def _withdraw(self, job: Job[T], interrupt: BaseException) -> None:
-        """The caller was interrupted while it waited.
+    def _end(self, job: Job[T], group: list[Job[T]]) -> None:
+        """Hand the lead on and wake those whose jobs are done.
 
-        A job that nobody works on yet is withdrawn; the lead, if it was just handed over, goes on; what becomes of a
-        job that somebody works on is told to `orphaned`.
+        Or the caller was interrupted while it waited: a job that nobody works on yet is withdrawn; the lead, if it was
+        just handed over, goes on; what becomes of a job that somebody works on is told to `orphaned`.
         """
+        if not group and job.done:
+            job.landed = job.error is None
+            job.ended = True
+            return
         with self._guard:
-            if job in self._waiting:
-                self._waiting.remove(job)
-            if job.leads:
+            if group and group[-1] in self._waiting:  # interrupted just as it was taken
+                self._waiting.remove(group[-1])
+            for one in group:
+                self._conclude(one)
+            if not group and not job.done:
+                if job in self._waiting:
+                    self._waiting.remove(job)
+                elif not job.leads:
+                    job.orphan = True
+            job.landed = job.done and job.error is None
+            if group or (job.leads and not job.done):
                 self._hand_on(job.thread)
-            elif job.done:
-                if job.error is None:
-                    raise Landed(job.result) from interrupt
-            else:
-                job.orphan = True
+        for one in group:
+            if one.gate is not None:
+                self._open(one)
+        job.ended = True
 
-    def _work(self, jobs: list[Job[T]]) -> None:
-        try:
-            self._lead(jobs)
-        except BaseException:
-            for job in jobs:
-                if not job.answered:
-                    job.fail(self._unknown("the thread that worked for this one was interrupted: outcome unknown"))
-            raise
-        finally:
-            finished = [False]
-            try:
-                self._finish(jobs, finished)
-            finally:
-                if not finished[0]:
-                    self._finish(jobs, finished)
-
-    def _finish(self, jobs: list[Job[T]], finished: list[bool]) -> None:
-        """Hand the lead on and wake those whose jobs are done."""
-        with self._guard:
-            for job in jobs:
-                job.done = True
-                if job.orphan and job.error is None:
-                    job.orphan = False
-                    self._orphaned(job.work, job.result)
-            self._hand_on(jobs[0].thread)
-        for job in jobs[1:]:
-            self._open(job)
-        finished[0] = True
+    def _conclude(self, job: Job[T]) -> None:
+        """It is done, one way or the other; under the guard."""
+        if not job.answered:
+            job.fail(self._unknown("the thread that worked for this one was interrupted: outcome unknown"))
+        job.done = True
+        if job.orphan and job.error is None:
+            job.orphan = False
+            self._orphaned(job.work, job.result)
 
     def _hand_on(self, me: int) -> None:
         """Give the lead to those that have waited longest; under the guard. Each takes itself off the list."""

@@ -111,7 +111,9 @@ class Growing:
         """Whether they are in; False where the segment has another end, or is not there, which is known now."""
         count = known.count
         frame = shape.frame(records, count, self._parts.runtime.wall_ms() if self._timed else None)
-        seal = shape.seal(count + len(records)) if self._synced else b""
+        count += len(records)
+        end = known.at + len(frame)
+        seal = shape.seal(count) if self._synced else b""
         self._known = None  # forgotten unless the append is answered (rule 32)
         try:
             self._appends.append(known.text, known.at, frame, self._synced, seal)
@@ -131,8 +133,8 @@ class Growing:
             # Equal bytes found later would prove nothing (rule 32).
             raise PutUncertain("the store did not answer: the items may be in the queue, or not") from error
         else:
-            known.at += len(frame)
-            known.count = count + len(records)
+            known.at = end
+            known.count = count
             self._known = known
             return True
         return False

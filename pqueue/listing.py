@@ -48,14 +48,10 @@ _GIVE_UP = 60.0
 _JITTER = 0.02
 
 
-class _Behind(Exception):  # answered with None
-    """What these records should follow has failed."""
-
-
 class _Upload:
     """A segment on its way into the log."""
 
-    __slots__ = ("data", "done", "failed", "name", "settled", "whole")
+    __slots__ = ("data", "done", "ended", "failed", "name", "settled", "whole")
 
     def __init__(self, name: Name, data: bytes, settled: Event) -> None:
         self.name = name
@@ -67,28 +63,39 @@ class _Upload:
         """A tail in place lists it."""
         self.failed = False
         """It, or one before it of the same writer, was given up (rule 6)."""
+        self.ended = False
+        """Nothing is done about it any more."""
 
 
 class Commit:
-    """A commit that has its place behind those begun before it."""
+    """A commit, on its way from the moment that `begin` gives it its place.
 
-    def __init__(self, listing: Listing, upload: _Upload, before: list[_Upload]) -> None:
+    Whoever made it calls `end` whatever happens: what has a place and does not come would hold up all behind it.
+    """
+
+    def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        self._upload = upload
-        self._before = before
+        self.upload: _Upload | None = None
+        self.before: list[_Upload] = []
+
+    def begin(self, records: Sequence[bytes], before: Commit | None = None) -> bool:
+        """Take the next place for them, nothing is sent yet; False where they should follow `before` and that has failed."""
+        return self._listing.begin(self, records, before)
 
     def finish(self, sent: Callable[[], object] = lambda: None) -> None:
         """Upload and list it; raises as `Listing.commit`. In any thread. `sent` is called between the two."""
-        self._listing.finish(self._upload, self._before, sent)
+        assert self.upload is not None
+        self._listing.finish(self.upload, self.before, sent)
 
-    def abandon(self) -> None:
-        """Nothing of it was sent, and nothing will be."""
-        self._listing.abandon(self._upload)
+    def end(self) -> None:
+        """Make sure that nothing waits for it: if it was not sent, nothing of it will be."""
+        if self.upload is not None and not self.upload.ended:
+            self._listing.abandon(self.upload)
 
     @property
     def failed(self) -> bool:
         """Whether it, or one before it, was given up: what follows it can't be listed either."""
-        return self._upload.failed and not self._upload.done
+        return self.upload is None or (self.upload.failed and not self.upload.done)
 
 
 class Listing:
@@ -126,18 +133,12 @@ class Listing:
             StoreFull, StoreRefused: they are not in the log, and never will be.
             PutUncertain: they may be, or may still get in.
         """
-        self.begin(records).finish()
-
-    def begin(self, records: Sequence[bytes]) -> Commit:
-        """Take the next place for them; nothing is sent yet."""
-        return Commit(self, *self._begin(records))
-
-    def follow(self, before: Commit, records: Sequence[bytes]) -> Commit | None:
-        """As `begin`, if they can follow `before`; None where that has failed."""
+        commit = Commit(self)
         try:
-            return Commit(self, *self._begin(records, before))
-        except _Behind:
-            return None
+            commit.begin(records)
+            commit.finish()
+        finally:
+            commit.end()
 
     def abandon(self, upload: _Upload) -> None:
         """Send nothing of it: its number is passed over, so its followers are given up, too."""
@@ -165,17 +166,18 @@ class Listing:
     def _end(self, upload: _Upload) -> None:
         upload.settled.set()
         with self._guard:
-            if upload in self._open:  # else it was abandoned just as it began
+            if upload in self._open:  # else it was interrupted just as it began, or ended
                 self._open.remove(upload)
+        upload.ended = True
 
     def mend(self) -> None:
         """Nothing: a segment that is listed is whole."""
 
-    def _begin(self, records: Sequence[bytes], follows: Commit | None = None) -> tuple[_Upload, list[_Upload]]:
-        """Name the next segment, behind those that are under way."""
+    def begin(self, commit: Commit, records: Sequence[bytes], follows: Commit | None) -> bool:
+        """Name the next segment, behind those that are under way; see `Commit.begin`."""
         with self._guard:
             if follows is not None and follows.failed:
-                raise _Behind
+                return False
             if self._runtime.monotonic() - self._heard > SILENT and not self._open:
                 self._view.load()  # rule 5
                 self._heard = self._runtime.monotonic()
@@ -187,10 +189,10 @@ class Listing:
             shape = Shape(name, self._parts.codecs)
             data = shape.header + shape.frame(records, 0, self._runtime.wall_ms() if self._timed else None)
             self._number += 1
-            before = [one for one in self._open if one.name.writer == self._writer]
-            upload = _Upload(name, data, self._runtime.event())
-            self._open.append(upload)
-            return upload, before
+            commit.before = [one for one in self._open if one.name.writer == self._writer]
+            commit.upload = _Upload(name, data, self._runtime.event())
+            self._open.append(commit.upload)
+            return True
 
     def _upload(self, upload: _Upload, before: list[_Upload]) -> None:
         """Rule 2: whole and durable before anything lists it."""

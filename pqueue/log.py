@@ -56,17 +56,21 @@ class Log:
         """How many commits that were begun may be under way at once; 1 where `begin` can't be used."""
         return 1 if self._buffers else self._way.parallel
 
-    def begin(self, records: Sequence[bytes], before: Commit | None) -> Commit | None:
-        """Give the records the place behind `before`; None where that has failed, so that they can't follow it.
+    def begin(self, commit: Commit, records: Sequence[bytes], before: Commit | None) -> bool:
+        """Give the records the place behind `before`; False where that has failed, so that they can't follow it.
 
         Raises:
             TooLarge: see `put`.
             StoreError: nothing was sent.
         """
-        assert isinstance(self._way, Listing)
         if sum(map(len, records)) > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
-        return self._way.begin(records) if before is None else self._way.follow(before, records)
+        return commit.begin(records, before)
+
+    def commit(self) -> Commit:
+        """For `begin`."""
+        assert isinstance(self._way, Listing)
+        return Commit(self._way)
 
     def peek(self) -> Sequence[bytes]:
         """The records in the buffer."""

@@ -10,7 +10,7 @@ from typing import Any
 from pqueue.errors import Landed, QueueError, StoreError
 from pqueue.listing import Commit
 from pqueue.log import Log
-from pqueue.runtime import Event, Runtime, Task
+from pqueue.runtime import Event, Runtime
 from pqueue.words import counted
 
 Room = Callable[[int], AbstractContextManager[None]]
@@ -27,27 +27,40 @@ IN_FLIGHT = 64 << 20
 class _Flight:
     """One commit, under way once it has been started."""
 
-    def __init__(self, count: int, size: int, sent: Event) -> None:
+    def __init__(self, count: int, size: int, commit: Commit, sent: Event, runtime: Runtime) -> None:
         self.count = count
         self.size = size
+        self.commit = commit
+        self.room = ExitStack()
         self.sending = True
         """Whether its upload has not ended."""
         self._sent = sent
-        self.room = ExitStack()
-        self.commit: Commit | None = None
-        self._task: Task[None] | None = None
+        self._runtime = runtime
+        self._claim = runtime.lock()
+        """Taken by who flies it, or by who makes sure that nobody will."""
+        self._started = False
+        self._over = runtime.event()
+        self._error: BaseException | None = None
 
-    def start(self, runtime: Runtime) -> None:
+    def start(self) -> None:
         """Send it."""
-        self._task = runtime.start(self._fly)
+        self._runtime.start(self._fly)
+        self._started = True
 
     def _fly(self) -> None:
-        assert self.commit is not None
+        if not self._claim.acquire(blocking=False):
+            return
         try:
             with self.room:  # given back once it is in, since the next commit may be waiting for room
-                self.commit.finish(self._ended)
+                try:
+                    self.commit.finish(self._ended)
+                finally:
+                    self.commit.end()
+        except BaseException as error:  # noqa: BLE001  # raised by `land`
+            self._error = error
         finally:
             self._ended()
+            self._over.set()
 
     def _ended(self) -> None:
         self.sending = False
@@ -55,13 +68,17 @@ class _Flight:
 
     def land(self) -> None:
         """Wait for it, and raise what it raised."""
-        if self._task is not None:
-            self._task.result()
-            return
-        self.room.close()
-        if self.commit is not None:
-            self.commit.abandon()
-        raise StoreError("this commit was not begun")
+        self._over.wait()
+        if self._error is not None:
+            raise self._error
+
+    def settle(self) -> None:
+        """As `land`; but if an interrupt came before it was sent, it won't be."""
+        if not self._started and self._claim.acquire(blocking=False):
+            self.room.close()
+            self.commit.end()
+            raise StoreError("this commit was not begun")
+        self.land()
 
 
 class Stream:
@@ -99,13 +116,15 @@ class Stream:
 
     def _put(self, records: Sequence[bytes]) -> None:
         if self._log.parallel == 1:
-            with self._room(len(records)):
+            count = len(records)
+            with self._room(count):
                 try:
                     self._log.land(records)
+                    self.count += count
                 except Landed as landed:
-                    self.count += len(records)
+                    self.count += count
                     raise landed.__cause__ or landed from None
-            self._landed(len(records))
+            self._told(self.count)
             return
         # While one swap lists what is uploaded, and the next waits for it, more is on its way.
         size = sum(map(len, records))
@@ -119,24 +138,21 @@ class Stream:
                 break
             self._sent.wait()
         before = self._flights[-1].commit if self._flights else None
-        flight = _Flight(len(records), size, self._sent)
+        flight = _Flight(len(records), size, self._log.commit(), self._sent, self._runtime)
         self._flights.append(flight)  # first of all, so that whatever comes finds it there
         flight.room.enter_context(self._room(len(records)))
-        flight.commit = self._log.begin(records, before)
-        if flight.commit is None:
-            while self._flights:
-                self._land()  # raises why
-        flight.start(self._runtime)
+        while not self._log.begin(flight.commit, records, before):
+            while self._flights[0] is not flight:
+                self._land()  # raises why, unless another producer had it listed in the end
+            before = None
+        flight.start()
 
     def _land(self) -> None:
         """Wait for the oldest."""
         flight = self._flights[0]
         flight.land()
+        self.count, flight.count = self.count + flight.count, 0  # nothing interrupts this
         self._flights.popleft()
-        self._landed(flight.count)
-
-    def _landed(self, count: int) -> None:
-        self.count += count
         self._told(self.count)
 
     def _settle(self, error: BaseException) -> None:
@@ -145,7 +161,7 @@ class Stream:
         while self._flights:
             flight = self._flights.popleft()
             try:
-                flight.land()
+                flight.settle()
             except QueueError:
                 failed = True
             else:

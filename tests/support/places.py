@@ -29,6 +29,11 @@ class Place:
         """A queue object; like every process that a test starts."""
         return pqueue.open({"store": self.store}, **{"ack_linger": 0, **settings})
 
+    def again(self) -> Place:
+        """A fresh place of the same kind."""
+        where = {"memory": "name", "folder": "path", "bucket": "prefix"}[self.kind.split("-")[0]]
+        return Place(self.kind, {**self.store, where: f"{self.store[where]}-{uuid.uuid4().hex}"})
+
     def connect(self) -> Any:
         """The bare store."""
         backend = plugins.backend(self.store["backend"])

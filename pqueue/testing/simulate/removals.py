@@ -511,14 +511,14 @@ class _Absolute(Shape):
 
 @_removal("27", "a frame holds its first offset in the log", "a segment is listed behind another than expected")
 def _absolute() -> list[tuple[Any, str, Any]]:
-    begin, scans = Listing._begin, Reader._scanner
+    begin, scans = Listing.begin, Reader._scanner
 
-    def begins(self: Any, records: Sequence[bytes]) -> Any:
-        upload, before = begin(self, records)
-        base = self._view.state.tail.end + sum(one.name.count for one in before)
-        shape = Shape(upload.name)
-        upload.data = shape.header + shape.frame(records, base)
-        return upload, before
+    def begins(self: Any, commit: Any, records: Sequence[bytes], follows: Any) -> bool:
+        placed = begin(self, commit, records, follows)
+        base = self._view.state.tail.end + sum(one.name.count for one in commit.before)
+        shape = Shape(commit.upload.name)
+        commit.upload.data = shape.header + shape.frame(records, base)
+        return placed
 
     def scanner(self: Any, entry: Entry) -> Any:
         made = scans(self, entry)
@@ -526,7 +526,7 @@ def _absolute() -> list[tuple[Any, str, Any]]:
         made.shape.base = entry.base
         return made
 
-    return [(Listing, "_begin", begins), (Reader, "_scanner", scanner)]
+    return [(Listing, "begin", begins), (Reader, "_scanner", scanner)]
 
 
 @_removal(

@@ -1,0 +1,109 @@
+"""Ctrl-C at each point of a call where Python may handle a signal: as a function begins, behind a call, at a jump back."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pqueue
+
+_OURS = (str(Path(pqueue.__file__).parent) + os.sep, os.sep + "pqueue_")
+_CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "RESUME")
+
+
+@functools.cache
+def _instructions(code: CodeType) -> dict[int, tuple[str, int | None]]:
+    """By offset: its name, and where an error of it is handled."""
+    table = dis._parse_exception_table(code)  # type: ignore[attr-defined]
+    return {
+        one.offset: (one.opname, next((entry.target for entry in table if entry.start <= one.offset < entry.end), None))
+        for one in dis.get_instructions(code)
+    }
+
+
+class Interrupted:
+    """What came of a call that was interrupted at its `at`-th point in our code, counted from 0."""
+
+    def __init__(self, call: Callable[[], Any], at: int) -> None:
+        self.where = ""
+        """The point; empty where the call has fewer."""
+        self.error: BaseException | None = None
+        self._left = at
+        self._before: dict[FrameType, tuple[str, int | None]] = {}
+        before = sys.gettrace()
+        sys.settrace(self._called)
+        try:
+            call()
+        except KeyboardInterrupt as error:
+            self.error = error
+        except TypeError as error:
+            if (
+                str(error) != "'traceback' object is not callable"
+            ):  # CPython 3.11, rarely: its own stack, mixed up by tracing
+                raise
+            self.error = error
+        finally:
+            sys.settrace(before)
+
+    def _called(self, frame: FrameType, event: str, _: Any) -> Any:
+        caller = frame.f_back
+        if caller in self._before:
+            self._before[caller] = ("", None)  # no signal is handled as a function of Python returns
+        if not frame.f_code.co_filename.startswith(_OURS[0]) and _OURS[1] not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event == "return":
+            self._before.pop(frame, None)
+        elif event == "opcode":
+            now = _instructions(frame.f_code)[frame.f_lasti]
+            name, handler = self._before.get(frame, ("", None))
+            self._before[frame] = now
+            if (name in _CALLS and handler == now[1]) or now[0].startswith("JUMP_BACKWARD"):
+                self._left -= 1
+                if self._left == -1:
+                    self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
+                    raise KeyboardInterrupt
+        return self._step
+
+
+def in_time(call: Callable[[], Any], where: str, seconds: float = 20) -> Any:
+    """What it returns, in another thread; a failure that says where that hangs."""
+    told: list[Any] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            told.append(call())
+        except BaseException as error:  # noqa: BLE001  # raised by the caller
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise AssertionError(f"after an interrupt at {where}") from failed[0]
+    if not told:
+        assert thread.ident is not None
+        stack = traceback.format_stack(sys._current_frames()[thread.ident])
+        raise AssertionError(f"after an interrupt at {where} this hangs:\n{''.join(stack[-6:])}")
+    return told[0]
+
+
+def counting(step: int = 1) -> Iterator[int]:
+    """0, step, …: until the caller finds no point there."""
+    at = 0
+    while True:
+        yield at
+        at += step

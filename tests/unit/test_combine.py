@@ -1,0 +1,138 @@
+"""Threads that share commits, one of them interrupted at every point where that can happen."""
+
+import threading
+import time
+
+import pytest
+
+from pqueue.combine import Combiner
+from pqueue.errors import Landed, StoreError
+from pqueue.runtime import REAL
+from tests.support.points import Interrupted, counting, in_time
+
+
+class Shop:
+    """A combiner whose work, where it is called held, takes until `hold` is set."""
+
+    def __init__(self, parallel):
+        self.done = []
+        self.orphans = []
+        self.hold = threading.Event()
+        self.combiner = Combiner(
+            REAL, self.lead, parallel=parallel, orphaned=lambda work, result: self.orphans.append((work, result))
+        )
+        self.outcomes = {}
+        self.threads = []
+
+    def lead(self, jobs):
+        if any(job.work.startswith("held") for job in jobs):
+            self.hold.wait(20)
+        for job in jobs:
+            self.done.append(job.work)
+            job.answer(job.work.upper())
+
+    def come(self, work):
+        """In a thread of its own, which is in line or leads when this returns."""
+
+        def run():
+            try:
+                self.outcomes[work] = self.combiner.run(work)
+            except StoreError as error:
+                self.outcomes[work] = error
+
+        before = len(self.combiner._waiting) + len(self.combiner._leading)
+        thread = threading.Thread(target=run, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+        while len(self.combiner._waiting) + len(self.combiner._leading) == before and thread.is_alive():
+            time.sleep(0.0001)
+
+    def join(self):
+        for thread in self.threads:
+            thread.join()
+        return True
+
+
+def judge(shop, mine, cut):
+    assert in_time(lambda: shop.combiner.run("later"), cut.where) == "LATER"
+    assert in_time(shop.join, cut.where)
+    assert len(shop.done) == len(set(shop.done)), cut.where
+    for work, outcome in shop.outcomes.items():
+        if not isinstance(outcome, StoreError):
+            assert (outcome, work in shop.done) == (work.upper(), True), cut.where
+    landed = cut.error.result if isinstance(cut.error, Landed) else None
+    if landed is not None:
+        assert (landed, mine in shop.done) == (mine.upper(), True), cut.where
+    if mine in shop.done and cut.where:  # somebody knows what became of it
+        assert landed or shop.orphans == [(mine, mine.upper())], cut.where
+        assert not (landed and shop.orphans), cut.where
+
+
+def interrupted(call, at):
+    """As `Interrupted`; the error is `Landed` where that was told."""
+    told = []
+
+    def run():
+        try:
+            call()
+        except Landed as landed:
+            told.append(landed)
+            raise KeyboardInterrupt from landed
+
+    cut = Interrupted(run, at)
+    cut.error = told[0] if told else cut.error
+    return cut
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_an_interrupt_anywhere_in_a_call_that_leads_hangs_and_loses_nobody(parallel):
+    for at in counting():
+        shop = Shop(parallel)
+        cut = interrupted(lambda shop=shop: shop.combiner.run("mine"), at)
+        judge(shop, "mine", cut)
+        if not cut.where:
+            break
+    assert at > 5
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_an_interrupt_anywhere_in_a_call_that_waits_and_then_leads_hangs_and_loses_nobody(parallel):
+    for at in counting():
+        shop = Shop(parallel)
+        for number in range(parallel):
+            shop.come(f"held {number}")
+
+        ended = []
+
+        def release(shop=shop, ended=ended):
+            while not shop.combiner._waiting and not ended:
+                time.sleep(0.0001)
+            shop.come("b")
+            shop.come("c")
+            shop.hold.set()
+            return True
+
+        helper = threading.Thread(target=release, daemon=True)
+        helper.start()
+        cut = interrupted(lambda shop=shop: shop.combiner.run("mine"), at)
+        ended.append(True)
+        assert in_time(lambda helper=helper: helper.join() or True, cut.where)
+        judge(shop, "mine", cut)
+        if not cut.where:
+            break
+    assert at > 15
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_an_interrupt_anywhere_in_an_act_done_alone(brief):
+    for at in counting():
+        combiner = Combiner(REAL, lambda jobs: [job.answer(True) for job in jobs], brief=brief)
+        done = []
+        cut = interrupted(
+            lambda combiner=combiner, done=done: combiner.alone(lambda it: done.append(it) or it, "it"), at
+        )
+        assert in_time(lambda combiner=combiner: combiner.run("later"), cut.where) is True
+        if not cut.where:
+            break
+        assert isinstance(cut.error, Landed) == bool(done), cut.where
+    assert done == ["it"]
