@@ -13,15 +13,21 @@ from pqueue_local.descriptors import Holder
 from pqueue_local.folder import Folder
 from pqueue_local.foreign import foreign, ours, surface, translated
 from pqueue_local.slotfile import Last, SlotFile
-from pqueue_local.slots import ASKED, ROOM, STEP, Slot, pack_check, pack_head
+from pqueue_local.slots import ASKED, ROOM, STEP, TURN, Slot, pack_check, pack_head
+from pqueue_local.turns import Turn
 
 if sys.platform != "win32":
     import fcntl
 
+_TURN = TURN // 8
 _TRIES = 8
 """Lock-free looks at a slot that is being written; then it is waited for under the lock."""
 
 new = tuple.__new__  # a NamedTuple's own takes twice as long
+
+
+class _Owed(Exception):  # answered with waiting
+    """Somebody else's turn is heeded first."""
 
 
 class _Gone(Exception):  # says what happened to a file, and is answered with another
@@ -37,6 +43,7 @@ class SlotDocument(Holder):
         self._name = name
         self._path = folder.document(name)
         self._file: SlotFile | None = None
+        self._turn = Turn()
 
     def drop(self) -> None:
         """Let go of the file."""
@@ -107,9 +114,12 @@ class SlotDocument(Holder):
         return file
 
     def swap(  # noqa: C901, PLR0912, PLR0915  # in one piece and locked as `append` is, for the same reasons
-        self, data: bytes, version: Version | None, sync: bool
+        self, data: bytes, version: Version | None, sync: bool, heeds: bool = True
     ) -> Document:
-        """As `SegmentStore.swap`; `SyncFailed` where it is swapped and seen, but the disk does not confirm it."""
+        """As `SegmentStore.swap`; `SyncFailed` where it is swapped and seen, but the disk does not confirm it.
+
+        `heeds`: whether it waits, once, for somebody who has lost for long.
+        """
         file = self._file
         if file is None or version is None:
             file = self._opened(version)
@@ -123,6 +133,8 @@ class SlotDocument(Holder):
             with file.lock:
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX)
+                    if heeds and file.words[_TURN] and self._turn.owes(file):
+                        raise _Owed  # noqa: TRY301  # the lock is to be released first
                     time = now()
                     # rule 20, where nothing has changed since this object's last load or swap
                     newest, _, target, synced, guarded = file.last
@@ -144,8 +156,13 @@ class SlotDocument(Holder):
                         time = now()
                     else:
                         file.last = (swapped, target, 3 - target - guarded, synced, guarded)
+                    if self._turn.losses:
+                        self._turn.won(file)
                     done = new(Document, (data, swapped, time))
-                except SyncFailed:
+                except (SyncFailed, _Owed):
+                    raise
+                except DocumentChanged:
+                    self._turn.lost(file)
                     raise
                 except BaseException:
                     if begun:
@@ -158,6 +175,9 @@ class SlotDocument(Holder):
                     raise
                 finally:
                     fcntl.flock(fd, fcntl.LOCK_UN)
+        except _Owed:
+            self._turn.give(file)
+            return self.swap(data, version, sync, heeds=False)
         except _Gone:
             self._file = None
             if version is None:

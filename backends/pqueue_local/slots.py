@@ -15,6 +15,8 @@ FRONT = 16 << 10
 """Bytes of each slot that are allocated when the document is made, so that swapping works on a full disk."""
 NOTE = COUNT * STEP
 """Where the newest version stands of which somebody knows that it is synced."""
+TURN = NOTE + 8
+"""Where it stands who asks to swap next, and until when: see `turns`."""
 SIZE = NOTE + 4096
 """Bytes of the file."""
 
