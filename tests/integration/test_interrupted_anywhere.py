@@ -8,7 +8,7 @@ import re
 import pytest
 
 import pqueue
-from tests.support.points import Interrupted, counting, in_time
+from tests.support.points import ONLY, Interrupted, counting, in_time
 
 PUT = "pqrstu"
 
@@ -45,6 +45,7 @@ def works(place, queue, closed):
     return found
 
 
+@ONLY
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("maxsize", [0, 50])
 @pytest.mark.parametrize("call", CALLS)

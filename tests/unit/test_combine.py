@@ -8,7 +8,9 @@ import pytest
 from pqueue.combine import Combiner
 from pqueue.errors import Landed, StoreError
 from pqueue.runtime import REAL
-from tests.support.points import Interrupted, counting, in_time
+from tests.support.points import ONLY, Interrupted, counting, in_time
+
+pytestmark = ONLY
 
 
 class Shop:
