@@ -71,9 +71,11 @@ class Burier:
                 return None
         except Landed as landed:
             self._owing.owe_all(requests, outcomes)
+            self._swaps.unserved = None
             raise Landed([]) from landed.__cause__
         # The answers are in place; the requests that they came with are planned once more.
         self._owing.owe_all(requests, outcomes)
+        self._swaps.unserved = None
         self.lost += count if grave.reason in ("damaged", "lost") else 0
         placed = self._swaps.head
         assert placed is not None

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pqueue import head as transitions
 from pqueue.abc import Serializer
 from pqueue.burying import BURIAL_MS, Burier
-from pqueue.combine import Combiner, Job
+from pqueue.combine import Combiner
 from pqueue.errors import AnotherQueue, BlobMissing, CorruptSegment, Landed, QueueError, QueueGone
 from pqueue.head import Change, Head
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.picking import Grave, Picker
 from pqueue.reader import Missing, Reader
-from pqueue.request import Answer, ClaimIds, Outcome, Request
+from pqueue.request import Answer, ClaimIds, Lot, Outcome, Request
 from pqueue.straight import Straight
 from pqueue.swaps import Swaps
 from pqueue.sweep import Sweeper
@@ -42,7 +42,7 @@ class Consumer:
         """In a forked child: a new client with nothing of the parent's (rule 31)."""
         parts = self._parts
         self._combiner: Combiner[Request] = Combiner(
-            self._runtime, self._lead, orphaned=self._orphaned, brief=parts.brief
+            self._runtime, self._lead, orphaned=self._orphaned, brief=parts.brief, again=True
         )
         self._reader = Reader(parts.store, self._view, parts.codecs, self._runtime, self._mend)
         # What was given back, and dead letters: a reader that goes back would start its segment again.
@@ -75,12 +75,20 @@ class Consumer:
             CorruptSegment, SerializationError: items that can't be read, set aside as dead letters; told once.
         """
         try:
-            items: Sequence[Any] | None = self._combiner.alone(self._straight.take, count)
+            taken = self._combiner.alone(self._straight.take, count)
         except Landed as landed:
+            if isinstance(landed.result, Lot):
+                self._owing.owe(Request(take=count), Outcome([landed.result]))
             raise landed.__cause__ or landed from None
-        if items:
-            return items
-        return [item for lot in self.ask(Request(take=count)).lots for item in lot.items]
+        if taken:
+            return taken.items
+        request = Request(take=count)
+        outcome = self.ask(request)
+        try:
+            return [item for lot in outcome.lots for item in lot.items]
+        except BaseException:  # interrupted
+            self._owing.owe(request, outcome)
+            raise
 
     def ask(self, request: Request) -> Outcome:
         """Have the request carried by a swap; raises as `take` does."""
@@ -105,6 +113,8 @@ class Consumer:
         try:
             return bool(self._combiner.alone(self._straight.acknowledge, answer))
         except Landed as landed:
+            if landed.result:
+                self._owing.owe(Request(answers=(answer,)), Outcome(settled=[answer.where.stop - answer.where.start]))
             raise landed.__cause__ or landed from None
 
     def _orphaned(self, request: Request, result: object) -> None:
@@ -170,47 +180,60 @@ class Consumer:
 
     # -- the group's work ---------------------------------------------------------------------------------------------
 
-    def _lead(self, jobs: list[Job[Request]]) -> None:
+    def _lead(self, works: Sequence[Request]) -> Sequence[Outcome]:
+        """Each one's outcome. Interrupted, what a swap did stands in `Swaps.unserved`, until the next call is paid by it."""
+        owing = self._owing
+        paid: dict[int, Outcome] = {}
         try:
             self._swaps.settle()
             rest = []
-            for job in jobs:
-                paid = self._owing.paid(job.work)
-                if paid is None:
-                    rest.append(job)
+            for index, work in enumerate(works):
+                owed = owing.paid(work)
+                if owed is None:
+                    rest.append(work)
                 else:
-                    job.answer(paid)
-            if rest or self._owing.again:
-                self._carry(rest)
+                    paid[index] = owed
+            outcomes = _merged(paid, self._carry(rest) if rest or owing.again else [])
+        except Landed as landed:
+            outcomes = _merged(paid, cast("Sequence[Outcome]", landed.result))
+            self._swaps.unserved = None
+            if isinstance(landed.__cause__, QueueError):
+                return outcomes  # what it met will be met again
+            raise Landed(outcomes) from landed.__cause__
         except QueueError as error:
-            for job in jobs:
-                if not job.answered:
-                    job.answer(Outcome(error=error))
+            return [paid[index] if index in paid else Outcome(error=error) for index in range(len(works))]
+        except BaseException:
+            for index in sorted(paid, reverse=True):
+                owing.taken.appendleft(paid[index])
+            raise
+        self._swaps.unserved = None
+        return outcomes
 
-    def _carry(self, jobs: list[Job[Request]]) -> None:
+    def _carry(self, works: Sequence[Request]) -> Sequence[Outcome]:
+        """Raises `Landed` with the outcomes where it is interrupted when they are there."""
         owing = self._owing
         # What an earlier call asked for and may have given up; what is asked for again is not settled twice.
-        asked = {answer for job in jobs for answer in job.work.answers}
+        asked = {answer for work in works for answer in work.answers}
         again = Request(answers=[answer for answer in owing.again if answer not in asked])
         owing.again = []
+        cause: BaseException | None = None
         try:
-            outcomes = self._serve([*(job.work for job in jobs), again])
+            outcomes = self._serve([*works, again])
         except Landed as landed:
-            outcomes = landed.result if isinstance(landed.result, list) else []
-            if outcomes:
-                owing.owe(again, outcomes[-1])
-            else:
+            cause = landed.__cause__ or landed
+            if not isinstance(landed.result, list) or not landed.result:
                 owing.again += again.answers  # what has landed was a burial's
-            for job, outcome in zip(jobs, outcomes, strict=False):
-                job.answer(owing.recalled(job.work, outcome))
-            raise landed.__cause__ or landed from None
+                raise cause from None
+            outcomes = landed.result
         except BaseException:
             if not self._swaps.unheard(again):
                 owing.again += again.answers
             raise
         owing.owe(again, outcomes[-1])
-        for job, outcome in zip(jobs, outcomes, strict=False):
-            job.answer(owing.recalled(job.work, outcome))
+        found = [owing.recalled(work, outcome) for work, outcome in zip(works, outcomes, strict=False)]
+        if cause is not None:
+            raise Landed(found) from cause
+        return found
 
     def _serve(self, requests: list[Request]) -> list[Outcome]:  # noqa: C901  # rule 15's steps, in its order
         """Swap until the requests are carried, or there is nothing to carry."""
@@ -335,6 +358,16 @@ def _without_first(requests: list[Request]) -> tuple[int, list[Request]]:
     """Which request would have got what can't be read and is told so, once; and them all, that one's wish taken out."""
     index = next(at for at, one in enumerate(requests) if one.take or (one.lend and not one.ride))
     return index, [replace(one, take=0, lend=0) if at == index else one for at, one in enumerate(requests)]
+
+
+def _merged(paid: dict[int, Outcome], carried: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Each caller's: what it was paid, or had carried."""
+    if not paid:
+        return carried
+    found = list(carried)
+    for index in sorted(paid):
+        found.insert(index, paid[index])
+    return found
 
 
 def _missing(error: BlobMissing) -> Grave:

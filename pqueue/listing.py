@@ -188,10 +188,10 @@ class Listing:
             name = Name(state.tail.next + len(self._open), state.tail.queue, self._writer, self._number, len(records))
             shape = Shape(name, self._parts.codecs)
             data = shape.header + shape.frame(records, 0, self._runtime.wall_ms() if self._timed else None)
-            self._number += 1
             commit.before = [one for one in self._open if one.name.writer == self._writer]
-            commit.upload = _Upload(name, data, self._runtime.event())
-            self._open.append(commit.upload)
+            upload = _Upload(name, data, self._runtime.event())
+            commit.upload, self._number = upload, self._number + 1  # nothing interrupts this: `end` knows of the number
+            self._open.append(upload)
             return True
 
     def _upload(self, upload: _Upload, before: list[_Upload]) -> None:

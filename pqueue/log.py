@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pqueue.combine import Combiner, Job
+from pqueue.combine import Combiner
 from pqueue.errors import Landed, PutUncertain, QueueError, ShutDown, StoreError, TooLarge
 from pqueue.frames import MAX_RECORDS
 from pqueue.grow import Growing
@@ -198,23 +198,19 @@ class Log:
             self._buffer[:0] = batch
             self._size += sum(map(len, batch))
 
-    def _lead(self, jobs: list[Job[Sequence[bytes]]]) -> None:
-        records = jobs[0].work if len(jobs) == 1 else [record for job in jobs for record in job.work]
+    def _lead(self, works: Sequence[Sequence[bytes]]) -> Sequence[QueueError | None]:
+        records = works[0] if len(works) == 1 else [record for work in works for record in work]
+        done = [None] * len(works)
         try:
             if records:
                 self._way.commit(records)
             else:
                 self._way.mend()
         except Landed as landed:
-            for job in jobs:
-                job.answer()
-            raise landed.__cause__ or landed from None
+            raise Landed(done) from landed.__cause__
         except QueueError as error:
-            for job in jobs:
-                job.fail(error if len(jobs) == 1 else _copy(error))
-        else:
-            for job in jobs:
-                job.answer()
+            return [error] if len(works) == 1 else [_copy(error) for _ in works]
+        return done
 
 
 def _weight(records: Sequence[bytes]) -> int:

@@ -45,7 +45,8 @@ class Owing:
             self.late += [lot.items for lot, count in zip(request.restore, counts, strict=False) if not count]
             request.restore = ()  # and never again
         if outcome.lots and request.take:
-            self.taken.append(outcome)
+            if not any(one is outcome for one in self.taken):  # interrupted, and told once more
+                self.taken.append(outcome)
         elif outcome.lots:
             self.lent[request.claim] = outcome
 

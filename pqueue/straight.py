@@ -5,9 +5,6 @@ Each gives up, having done nothing, where anything else is to be heeded; `claims
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from pqueue import head as transitions
 from pqueue.errors import DocumentChanged, Landed, SyncFailed
 from pqueue.head import Head, Range, Span
@@ -42,23 +39,24 @@ class Straight:
         self.looked = float("-inf")
         """When others' claims were looked at."""
 
-    def take(self, count: int) -> Sequence[Any]:
+    def take(self, count: int) -> Lot | None:
         """The next items, where nothing is claimed."""
         swaps = self._swaps
         while True:
             head = swaps.head
-            if head is None or head.rest.spans or self._owing.taken or swaps.numbered:
-                return ()
+            if head is None or head.rest.spans or self._owing.taken or swaps.unserved or swaps.numbered:
+                return None
             ordinal, offset, rest = head
             items = self._picker.ahead(ordinal, offset, count)
             if not items:
-                return ()
-            new = Head(ordinal, offset + len(items), rest)
+                return None
+            end = offset + len(items)
+            lot = _new(Lot, (_new(Range, (ordinal, offset, end)), items, 1, ()))
             try:
-                if self._in_place(new):
-                    return items
+                if self._in_place(_new(Head, (ordinal, end, rest))):
+                    return lot
             except (Landed, SyncFailed) as error:
-                self._owing.taken.append(Outcome([Lot(Range(ordinal, offset, new.offset), items)]))
+                self._owing.taken.append(Outcome([lot]))
                 raise _told(error) from None
 
     def ask(self, request: Request) -> Outcome | None:
@@ -156,7 +154,15 @@ class Straight:
         swaps = self._swaps
         head = swaps.head
         owing = self._owing
-        if head is None or local - self.looked > _LOOK or owing.taken or owing.again or owing.lent or owing.told:
+        if (
+            head is None
+            or local - self.looked > _LOOK
+            or owing.taken
+            or owing.again
+            or owing.lent
+            or owing.told
+            or swaps.unserved
+        ):
             return None
         rest = head.rest
         return None if len(rest.spans) > _FEW or rest.boot != swaps.now.boot else head

@@ -32,6 +32,11 @@ class _Attempt:
     outcomes: Sequence[Outcome]
     requests: Sequence[Request]
 
+    @property
+    def carried(self) -> tuple[Sequence[Request], Sequence[Outcome]] | None:
+        """What it does for callers."""
+        return (self.requests, self.outcomes) if self.requests else None
+
 
 class Swaps:
     """For one client, one call at a time."""
@@ -58,6 +63,8 @@ class Swaps:
         self._seconds = 0.0
         """How long a swap takes, about."""
         self._pause_until = 0.0
+        self.unserved: tuple[Sequence[Request], Sequence[Outcome]] | None = None
+        """What swaps in place did for callers that have not heard of it: whoever tells them takes this back."""
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -155,7 +162,9 @@ class Swaps:
         asked = self._runtime.monotonic()
         try:
             document = self._store.swap(HEAD, data, version, sync)
+            self.unserved = (requests, outcomes) if requests else self.unserved
         except Landed as landed:
+            self.unserved = (requests, outcomes) if requests else self.unserved
             raise self._landed(new, outcomes, landed, asked) from (landed.__cause__ or landed)
         except DocumentChanged:
             if self.numbered:
@@ -183,28 +192,27 @@ class Swaps:
             StoreError: still unknown; it stays open.
         """
         opened = self._open
-        if opened is None:
-            return
         try:
-            applied = self._resolved()
+            if opened is not None and not self._resolved():
+                self._owing.again += [answer for request in opened.requests for answer in request.answers]
+                for request in opened.requests:
+                    self._owing.keep(request)
         except Landed as landed:
-            self._owing.owe_all(opened.requests, opened.outcomes)
             raise landed.__cause__ or landed from None
-        if applied:
-            self._owing.owe_all(opened.requests, opened.outcomes)
-        else:
-            self._owing.again += [answer for request in opened.requests for answer in request.answers]
-            for request in opened.requests:
-                self._owing.keep(request)
+        if self.unserved is not None:
+            self._owing.owe_all(*self.unserved)
+            self.unserved = None
 
     @property
     def unsettled(self) -> bool:
-        """Whether it is not known what became of the last swap."""
-        return self._open is not None
+        """Whether it is not known what became of the last swap, or those that it was for do not know."""
+        return self._open is not None or self.unserved is not None
 
     def unheard(self, request: Request) -> bool:
-        """Whether an open attempt carries this very request."""
-        return self._open is not None and any(one is request for one in self._open.requests)
+        """Whether an open attempt, or one that nobody has heard of, carries this very request."""
+        opened = self._open.requests if self._open is not None else ()
+        unserved = self.unserved[0] if self.unserved is not None else ()
+        return any(one is request for one in (*opened, *unserved))
 
     def _applied(self, new: Head, document: Document, asked: float) -> None:
         self._number += self.numbered
@@ -224,7 +232,7 @@ class Swaps:
         clients = self.load().rest.clients
         if clients.applied(self._client, attempt.number):
             self._number += 1
-            self._open = None
+            self._open, self.unserved = None, attempt.carried or self.unserved
             return True
         if clients.next(self._client) is None:
             self._open = None
@@ -256,9 +264,11 @@ class Swaps:
                 # Still that version: the same bytes again, since the first may be on their way.
                 asked = self._runtime.monotonic()
                 document = self._store.swap(HEAD, opened.data, opened.version, self.synced)
+                self.unserved = opened.carried or self.unserved
             except DocumentChanged:
                 continue
             except Landed as landed:
+                self.unserved = opened.carried or self.unserved
                 raise self._landed(opened.head, opened.outcomes, landed, asked) from (landed.__cause__ or landed)
             except StoreError:
                 if self._client == "":

@@ -122,35 +122,38 @@ class MemoryBackend(SegmentStore, Appends, Owners, Wakes):
 
     def swap(self, document: str, data: bytes, version: Version | None, sync: bool) -> Document:  # noqa: ARG002, D102
         place = self._open_place()
-        with place.lock:
-            found = place.documents.get(document)
-            if version != (found.version if found else None):
-                raise DocumentChanged(f"{document}: version {version} no longer holds")
-            if found and document.endswith(".json"):
-                raise StoreRefused(f"{document} is made once and never replaced")
-            new = Document(bytes(data), next(versions), _now())
-            try:
-                place.documents[document] = new
-            except BaseException as interrupt:
-                if place.documents.get(document) is new:
-                    raise Landed(new) from interrupt
-                raise
+        placed: Document | None = None
+        try:  # around the lock: an interrupt may come as that is left, too
+            with place.lock:
+                found = place.documents.get(document)
+                if version != (found.version if found else None):
+                    raise DocumentChanged(f"{document}: version {version} no longer holds")  # noqa: TRY301
+                if found and document.endswith(".json"):
+                    raise StoreRefused(f"{document} is made once and never replaced")  # noqa: TRY301
+                new = Document(bytes(data), next(versions), _now())
+                place.documents[document] = placed = new
+        except BaseException as interrupt:
+            if placed is not None:
+                raise Landed(placed) from interrupt
+            raise
         return new
 
     # -- appends
 
     def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:  # noqa: ARG002, D102
         place = self._open_place()
-        with place.lock:
-            blob = _blob(place, name)
-            if len(blob) != at:
-                raise SegmentChanged(bytes(blob[at:]))
-            try:
-                blob += data
-            except BaseException as interrupt:
+        done = False
+        try:
+            with place.lock:
+                blob = _blob(place, name)
                 if len(blob) != at:
-                    raise Landed(None) from interrupt
-                raise
+                    raise SegmentChanged(bytes(blob[at:]))  # noqa: TRY301
+                blob += data
+                done = True
+        except BaseException as interrupt:
+            if done:
+                raise Landed(None) from interrupt
+            raise
 
     def settle(self, name: str) -> int:  # noqa: D102
         place = self._open_place()

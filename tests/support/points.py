@@ -22,7 +22,8 @@ ONLY = pytest.mark.skipif(
     reason="later versions of CPython trace instructions otherwise: raised there, an interrupt is not where a signal's would be",
 )
 _OURS = (str(Path(pqueue.__file__).parent) + os.sep, os.sep + "pqueue_")
-_CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "RESUME")
+_CALLS = ("CALL", "CALL_FUNCTION_EX")
+_GENERATOR, _BEGUN = 0x20, 2
 
 
 @functools.cache
@@ -67,7 +68,15 @@ class Interrupted:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
+        if not (frame.f_code.co_flags & _GENERATOR and frame.f_lasti > _BEGUN):
+            self._point(frame)
         return self._step
+
+    def _point(self, frame: FrameType) -> None:
+        self._left -= 1
+        if self._left == -1:
+            self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
+            raise KeyboardInterrupt
 
     def _step(self, frame: FrameType, event: str, _: Any) -> Any:
         if event == "return":
@@ -77,10 +86,7 @@ class Interrupted:
             name, handler = self._before.get(frame, ("", None))
             self._before[frame] = now
             if (name in _CALLS and handler == now[1]) or now[0].startswith("JUMP_BACKWARD"):
-                self._left -= 1
-                if self._left == -1:
-                    self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
-                    raise KeyboardInterrupt
+                self._point(frame)
         return self._step
 
 

@@ -16,22 +16,27 @@ pytestmark = ONLY
 class Shop:
     """A combiner whose work, where it is called held, takes until `hold` is set."""
 
-    def __init__(self, parallel):
+    def __init__(self, parallel, again=False):
         self.done = []
         self.orphans = []
         self.hold = threading.Event()
         self.combiner = Combiner(
-            REAL, self.lead, parallel=parallel, orphaned=lambda work, result: self.orphans.append((work, result))
+            REAL,
+            self.lead,
+            parallel=parallel,
+            again=again,
+            orphaned=lambda work, result: self.orphans.append((work, result)),
         )
+        self.again = again
         self.outcomes = {}
         self.threads = []
 
-    def lead(self, jobs):
-        if any(job.work.startswith("held") for job in jobs):
+    def lead(self, works):
+        if any(work.startswith("held") for work in works):
             self.hold.wait(20)
-        for job in jobs:
-            self.done.append(job.work)
-            job.answer(job.work.upper())
+        results = [work.upper() for work in works]
+        self.done.extend(works)
+        return results
 
     def come(self, work):
         """In a thread of its own, which is in line or leads when this returns."""
@@ -60,7 +65,7 @@ def judge(shop, mine, cut):
     assert in_time(shop.join, cut.where)
     assert len(shop.done) == len(set(shop.done)), cut.where
     for work, outcome in shop.outcomes.items():
-        if not isinstance(outcome, StoreError):
+        if shop.again or not isinstance(outcome, StoreError):
             assert (outcome, work in shop.done) == (work.upper(), True), cut.where
     landed = cut.error.result if isinstance(cut.error, Landed) else None
     if landed is not None:
@@ -97,10 +102,11 @@ def test_an_interrupt_anywhere_in_a_call_that_leads_hangs_and_loses_nobody(paral
     assert at > 5
 
 
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("parallel", [1, 2])
-def test_an_interrupt_anywhere_in_a_call_that_waits_and_then_leads_hangs_and_loses_nobody(parallel):
+def test_an_interrupt_anywhere_in_a_call_that_waits_and_then_leads_hangs_and_loses_nobody(parallel, again):
     for at in counting():
-        shop = Shop(parallel)
+        shop = Shop(parallel, again)
         for number in range(parallel):
             shop.come(f"held {number}")
 
@@ -128,7 +134,7 @@ def test_an_interrupt_anywhere_in_a_call_that_waits_and_then_leads_hangs_and_los
 @pytest.mark.parametrize("brief", [False, True])
 def test_an_interrupt_anywhere_in_an_act_done_alone(brief):
     for at in counting():
-        combiner = Combiner(REAL, lambda jobs: [job.answer(True) for job in jobs], brief=brief)
+        combiner = Combiner(REAL, lambda works: [True] * len(works), brief=brief)
         done = []
         cut = interrupted(
             lambda combiner=combiner, done=done: combiner.alone(lambda it: done.append(it) or it, "it"), at
@@ -138,3 +144,42 @@ def test_an_interrupt_anywhere_in_an_act_done_alone(brief):
             break
         assert isinstance(cut.error, Landed) == bool(done), cut.where
     assert done == ["it"]
+
+
+def test_a_lead_that_is_left_twice_is_not_taken_from_who_leads_by_then(monkeypatch):
+    """Interrupted as it left; before it does so again, another thread leads."""
+    most, busy, guard = [0], [0], threading.Lock()
+
+    def lead(works):
+        with guard:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+        time.sleep(0.02)
+        with guard:
+            busy[0] -= 1
+        return [True] * len(works)
+
+    for at in counting():
+        combiner = Combiner(REAL, lead)
+        threads = [threading.Thread(target=combiner.run, args=(name,), daemon=True) for name in "bc"]
+        leave, calls = combiner._leave, []
+
+        def left(token, combiner=combiner, leave=leave, calls=calls, first=threads[0]):
+            calls.append(0)
+            if len(calls) == 2:
+                first.start()
+                while not busy[0] and not combiner._waiting and first.is_alive():
+                    time.sleep(0.0001)
+            return leave(token)
+
+        monkeypatch.setattr(combiner, "_leave", left)
+        cut = interrupted(lambda combiner=combiner: combiner.alone(lambda it: it, "a"), at)
+        if not cut.where:
+            break
+        for thread in threads:
+            if thread.ident is None:
+                thread.start()
+        for thread in threads:
+            thread.join(20)
+            assert not thread.is_alive(), cut.where
+        assert most == [1], cut.where
