@@ -3,15 +3,20 @@
 import mmap
 import os
 import sys
+import time
 
 from pqueue.errors import StoreRefused
 from pqueue_local import slots
 from pqueue_local.folder import Folder
 from pqueue_local.foreign import translated
-from pqueue_local.owners import owners_of
+from pqueue_local.owners import FolderOwners, owners_of
 
 if sys.platform != "win32":
     import fcntl
+
+
+_PATIENCE = 5.0
+"""Seconds."""
 
 
 def probe(folder: Folder) -> None:
@@ -37,7 +42,17 @@ def probe(folder: Folder) -> None:
         owner = one.own()
         _need("locks of a process", other.alive(owner))
         one.close()
-        _need("locks of a process", not other.alive(owner))
+        _need("locks of a process", _ends(other, owner))
+
+
+def _ends(owners: FolderOwners, owner: str) -> bool:
+    """Whether it is dead: soon, since a process that another thread starts has our descriptors until it is another program."""
+    until = time.monotonic() + _PATIENCE
+    while owners.alive(owner):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def _is_locked(fd: int) -> bool:

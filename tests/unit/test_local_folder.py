@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 
 from pqueue.abc import Blob
 from pqueue.errors import BlobMissing, DocumentChanged, StoreRefused
-from pqueue_local import LocalBackend, LocalSettings, clock
-from pqueue_local.owners import ByteOwners, FileOwners, owners_of
+from pqueue_local import LocalBackend, LocalSettings, clock, probe
+from pqueue_local.owners import ByteOwners, FileOwners, FolderOwners, owners_of
 
 
 @pytest.fixture
@@ -167,6 +168,28 @@ def test_few_descriptors_are_kept(store):
 def test_a_file_system_without_locks_is_refused(store, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lambda fd, operation: None)
     with pytest.raises(StoreRefused, match="locks"):
+        store.probe()
+
+
+def test_a_process_that_is_just_starting_is_waited_for(store, monkeypatch):
+    """It has this one's descriptors, and with them its locks, until it is another program."""
+    close = FolderOwners.close
+    held = []
+
+    def closed(owners):
+        held.extend(os.dup(one.fd) for one in owners._mine.values())
+        close(owners)
+        threading.Timer(0.2, lambda: [os.close(fd) for fd in held]).start()
+
+    monkeypatch.setattr(FolderOwners, "close", closed)
+    store.probe()
+    assert held
+
+
+def test_a_file_system_where_a_lock_outlives_its_owner_is_refused(store, monkeypatch):
+    monkeypatch.setattr(probe, "_PATIENCE", 0.05)
+    monkeypatch.setattr(FolderOwners, "close", lambda _: None)
+    with pytest.raises(StoreRefused, match="locks of a process"):
         store.probe()
 
 
