@@ -16,6 +16,7 @@ import pytest
 import pqueue
 from pqueue import waiting
 from pqueue.errors import StoreFull
+from pqueue.names import Name
 from pqueue.waiting import Pace
 from tests.support.children import Child
 
@@ -262,7 +263,7 @@ def test_a_stream_that_the_store_ends_tells_how_far_it_came(place, good, monkeyp
 
         def fails(*arguments):
             calls.append(arguments)
-            if len(calls) > good:
+            if (len(calls) if place.appends else Name.parse(arguments[0]).number) > good:  # some are sent at once
                 raise StoreFull("no room")
             return call(*arguments)
 
