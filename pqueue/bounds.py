@@ -146,7 +146,9 @@ class Bound:
         count = mine.count
         while True:
             with self._guard:
-                self._rooms = [one for one in self._rooms if not one.over]
+                # Not a list's own comprehension: in CPython 3.12 and 3.13 an interrupt in one that filters leaves the
+                # block around it without its exit.
+                self._rooms = [*(one for one in self._rooms if not one.over)]
                 taken = sum(one.count for one in self._rooms)
                 used = self._level.guess() + self._own()
                 if used + taken + count > self.maxsize:

@@ -188,7 +188,7 @@ class Listing:
             name = Name(state.tail.next + len(self._open), state.tail.queue, self._writer, self._number, len(records))
             shape = Shape(name, self._parts.codecs)
             data = shape.header + shape.frame(records, 0, self._runtime.wall_ms() if self._timed else None)
-            commit.before = [one for one in self._open if one.name.writer == self._writer]
+            commit.before = [*(one for one in self._open if one.name.writer == self._writer)]  # so: see `bounds`
             upload = _Upload(name, data, self._runtime.event())
             commit.upload, self._number = upload, self._number + 1  # nothing interrupts this: `end` knows of the number
             self._open.append(upload)

@@ -100,7 +100,7 @@ class MemoryBackend(SegmentStore, Appends, Owners, Wakes):
     def list(self, prefix: str, after: str = "") -> Iterator[Blob]:  # noqa: D102
         place = self._open_place()
         with place.lock:
-            found = [Blob(name, len(data)) for name, data in place.blobs.items() if name.startswith(prefix)]
+            found = [*(Blob(name, len(data)) for name, data in place.blobs.items() if name.startswith(prefix))]
         return iter(sorted(blob for blob in found if blob.name > after))
 
     def delete(self, names: Iterable[str]) -> None:  # noqa: D102
