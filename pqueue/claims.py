@@ -198,7 +198,8 @@ class Consumer:
             outcomes = _merged(paid, cast("Sequence[Outcome]", landed.result))
             self._swaps.unserved = None
             if isinstance(landed.__cause__, QueueError):
-                return outcomes  # what it met will be met again
+                log.warning("what a swap freed or marked is left to the next one: %s", landed.__cause__)
+                return outcomes
             raise Landed(outcomes) from landed.__cause__
         except QueueError as error:
             return [paid[index] if index in paid else Outcome(error=error) for index in range(len(works))]

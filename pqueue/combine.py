@@ -231,7 +231,7 @@ class Combiner(Generic[T]):
             if jobs or (job.leads and not job.done):
                 self._hand_on(job.thread)
         for one in jobs:
-            if one.done and one.gate is not None:
+            if one.group is group and one.done and one.gate is not None:  # not one that another leads by now
                 self._open(one)
         job.ended = True
 

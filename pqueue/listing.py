@@ -203,7 +203,7 @@ class Listing:
                 except (StoreFull, StoreRefused):
                     if attempt == 1 and not any(one.failed for one in before):
                         raise  # refused in so many words: nothing is there (rule 6)
-                    raise self._uncertain() from None
+                    raise self._uncertain("it was refused, and a try or a commit before it not answered") from None
                 except StoreError as error:
                     if attempt == _UPLOADS:
                         raise self._uncertain() from error
@@ -224,10 +224,9 @@ class Listing:
                 self._writer = ""
 
     @staticmethod
-    def _uncertain() -> PutUncertain:
+    def _uncertain(why: str = "the store did not answer") -> PutUncertain:
         return PutUncertain(
-            "the store did not answer: the items may be in the queue, or get in later; put them again only if twice is "
-            "harmless"
+            f"{why}: the items may be in the queue, or get in later; put them again only if twice is harmless"
         )
 
     def _list(self, upload: _Upload) -> None:
@@ -238,7 +237,9 @@ class Listing:
         won = self._swaps
         found: list[Name] = []
         while not self._settled(upload):
-            if upload.failed or self._runtime.monotonic() - started > _GIVE_UP:
+            if upload.failed:
+                raise self._uncertain("a commit of this object before it was given up")
+            if self._runtime.monotonic() - started > _GIVE_UP:
                 raise self._uncertain()
             if self._look:
                 try:

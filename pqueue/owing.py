@@ -75,7 +75,7 @@ class Owing:
     def _part(self, answer: Answer) -> int:
         """Of an answer that went out with its neighbours: how many items that settled."""
         where = answer.where
-        for told, count in self.told.items():
+        for told, count in [*self.told.items()]:  # an interrupted thread may be adding to it
             start, stop = max(where.start, told.where.start), min(where.stop, told.where.stop)
             whole = count == told.where.stop - told.where.start
             if start < stop and whole and told._replace(where=where) == answer:

@@ -11,7 +11,7 @@ import pqueue
 import pqueue_local
 import pqueue_memory
 import pqueue_s3
-from pqueue.combine import Combiner
+from pqueue.combine import Combiner, Group, Job
 from pqueue.errors import Landed, StoreError
 from pqueue.runtime import REAL
 from tests.support.points import ONLY, Interrupted, counting, in_time
@@ -204,13 +204,29 @@ def test_no_comprehension_that_filters_is_in_a_block_that_has_a_lock():
                 continue
             if inside and isinstance(child, ast.ListComp | ast.SetComp | ast.DictComp):
                 found.extend(f"{path.name}:{child.lineno}" for part in child.generators if part.ifs)
-            visit(
-                child, path, inside or (isinstance(child, ast.With) and "lock" in ast.unparse(child.items[0]).lower())
-            )
-            if isinstance(child, ast.With) and "_guard" in ast.unparse(child.items[0]):
-                visit(child, path, True)
+            locks = isinstance(child, ast.With) and isinstance(child.items[0].context_expr, ast.Attribute)
+            visit(child, path, inside or locks or (isinstance(child, ast.Try) and bool(child.finalbody)))
 
     for package in (pqueue, pqueue_memory, pqueue_local, pqueue_s3):
         for path in Path(package.__file__).parent.glob("*.py"):
             visit(ast.parse(path.read_text(encoding="utf-8")), path, False)
     assert found == []
+
+
+def test_a_job_that_another_leads_by_now_is_not_woken_by_who_was_interrupted(monkeypatch):
+    """Two that open one gate at once would be one too many."""
+    combiner = Combiner(REAL, lambda works: [True] * len(works), again=True)
+    own, other = Job("own", 1), Job("other", 2)
+    other.gate = REAL.lock()
+    other.gate.acquire()
+    group = Group()
+    group.jobs = [own, other]
+    own.group = other.group = group
+
+    def handed_on(_):
+        other.group, other.done = Group(), True  # led by another thread, which opens the gate next
+
+    monkeypatch.setattr(combiner, "_hand_on", handed_on)
+    combiner._end(own, group)
+    assert list(combiner._waiting) == [other]
+    assert other.gate.locked()
