@@ -3,6 +3,9 @@
 import pytest
 
 from pqueue.errors import Landed
+from pqueue.head import Range
+from pqueue.owing import Owing
+from pqueue.request import Lot, Outcome, Request
 from tests.support.interrupts import after_next_swap
 
 
@@ -101,3 +104,69 @@ def test_get_after_anothers_close_claims_nothing(place):
     with place.open() as other:
         assert len(other) == 9
     queue.close()
+
+
+def interrupted_alone(queue, monkeypatch):
+    """Have the next thing that this object does alone interrupted as it comes back."""
+    combiner = queue._consumer._combiner
+    alone = combiner.alone
+
+    def cut(act, what):
+        result = alone(act, what)
+        monkeypatch.undo()
+        raise Landed(result) from KeyboardInterrupt()
+
+    monkeypatch.setattr(combiner, "alone", cut)
+
+
+def test_an_ack_that_was_interrupted_as_it_came_back_is_called_again(place, monkeypatch):
+    with place.open() as queue:
+        queue.put_many("ab")
+        message = queue.receive()
+        if not queue._parts.brief:
+            return  # there it is never done alone
+        interrupted_alone(queue, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            message.ack()
+        message.ack()
+        assert list(queue) == ["b"]
+
+
+@pytest.mark.parametrize("how", ["get", "receive"])
+def test_what_a_swap_took_for_a_call_that_was_interrupted_comes_first(place, monkeypatch, how):
+    with place.open() as queue:
+        queue.put_many("abcd")
+        assert queue.get() == "a"
+        if how == "receive":
+            held = queue.receive()
+            held.nack()  # what is known of the head is fresh
+            held = queue.receive()
+        swaps = queue._consumer._swaps
+        applied = swaps._applied
+
+        def cut(*how):
+            applied(*how)
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(queue._consumer._combiner, "alone", lambda act, what: None)
+        monkeypatch.setattr(swaps, "_applied", cut)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(queue, how)()
+        if how == "get":
+            assert list(queue) == ["b", "c", "d"]
+            return
+        later = [queue.receive(), queue.receive()]
+        assert [held.item, *(message.item for message in later)] == ["b", "c", "d"]
+        for message in (held, *later):
+            message.ack()
+        assert len(queue) == 0
+
+
+def test_what_is_owed_is_owed_once_however_often_it_is_noted():
+    """The noting may be interrupted, and done again."""
+    owing = Owing()
+    request, outcome = Request(take=2), Outcome([Lot(Range(0, 0, 2), ["a", "b"])])
+    for _ in range(2):
+        owing.owe_all([request], [outcome])
+    assert owing.items == 2

@@ -230,3 +230,17 @@ def test_a_job_that_another_leads_by_now_is_not_woken_by_who_was_interrupted(mon
     combiner._end(own, group)
     assert list(combiner._waiting) == [other]
     assert other.gate.locked()
+
+
+def test_a_job_that_was_withdrawn_is_not_put_in_line_again(monkeypatch):
+    """Nobody would get what it takes."""
+    combiner = Combiner(REAL, lambda works: [True] * len(works), again=True)
+    own, other = Job("own", 1), Job("other", 2)
+    group = Group()
+    group.jobs = [own, other]
+    own.group = other.group = group
+    monkeypatch.setattr(combiner, "_hand_on", lambda _: None)
+    combiner._end(own, group)
+    combiner._waiting.remove(other)  # its caller was interrupted
+    combiner._end(own, group)  # as was this
+    assert list(combiner._waiting) == []
