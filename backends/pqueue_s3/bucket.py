@@ -6,10 +6,12 @@ from base64 import b64encode
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import md5
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 
 from pqueue.abc import Blob, StoreTime
 from pqueue.errors import StoreRefused
+from pqueue.runtime import REAL
 from pqueue_s3.client import Client
 from pqueue_s3.errors import Answer, answer, spoken, translated
 
@@ -197,9 +199,16 @@ class Bucket:
         self, doing: str, request: Callable[[S3Client], T], expected: Container[int | str], *, effect: bool
     ) -> T | Answer:
         """A request's result, or the answer itself where it has one of the `expected` statuses or codes."""
-        try:
+
+        def send() -> T:
             with self._client as s3:
                 return request(s3)
+
+        try:
+            # Ctrl-C comes to the main thread, and the client's libraries have locks that it may leave taken for good: seen in
+            # urllib3's pool of connections. So the main thread only waits; what it was interrupted in may still happen, as
+            # with a lost answer.
+            return REAL.start(send).result() if current_thread() is main_thread() else send()
         except Exception as error:
             said = answer(error)
             if said is not None and (said.status in expected or said.code in expected) and said.code != "NoSuchBucket":
