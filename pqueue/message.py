@@ -110,9 +110,12 @@ class Message(Generic[T]):
         self._receiver.leave((self,), error)
 
     def __del__(self) -> None:
-        # Any lock may be held right here: it is only noted. Interrupted as it was made, it has no state.
-        if getattr(self, "_state", ANSWERED) < ANSWERING:
-            self._receiver.dropped.append((self._loan, self.offset))
+        # Any lock may be held right here: it is only noted.
+        try:
+            if self._state < ANSWERING:
+                self._receiver.dropped.append((self._loan, self.offset))
+        except AttributeError:  # interrupted as it was made
+            pass
 
     def __repr__(self) -> str:
         state = ("", ", unsure", ", being answered", ", answered")[self._state]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from pqueue.leases import Loan
 from pqueue.message import Message
 from pqueue.runtime import Runtime
 
@@ -82,15 +83,18 @@ class Prefetched:
         found: _Messages = []
         unfit: _Messages = []
         messages = self.messages
+        known: Loan | None = None
         while messages and len(found) < count:
             loan = messages[0]._loan  # noqa: SLF001
-            # Slept past its lease (rule 16), or lent for another time.
-            if now >= loan.deadline or loan.asked_ms != lease_ms or loan.renews != renews:
-                unfit.append(messages.popleft())
-            elif not found or found[0]._loan is loan:  # noqa: SLF001
-                found.append(messages.popleft())
-            else:
-                break
+            if loan is not known:
+                # Slept past its lease (rule 16), or lent for another time.
+                if now >= loan.deadline or loan.asked_ms != lease_ms or loan.renews != renews:
+                    unfit.append(messages.popleft())
+                    continue
+                if found:
+                    break
+                known = loan
+            found.append(messages.popleft())
         return found, unfit
 
     def turn(self, turn: Turn, *, alone: bool) -> bool:

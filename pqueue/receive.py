@@ -341,10 +341,14 @@ class Receiver:
                 raise _answered(message)
         now = self._monotonic()
         held = []
+        known: Loan | None = None
+        holds = False
         for message in messages:
             loan = message._loan  # noqa: SLF001
+            if loan is not known:
+                known, holds = loan, now < loan.deadline and self._leases.hold(loan)
             # Too late by our own clock (rule 16); but what was sent before may have been in time (rule 14).
-            if message._state == UNSURE or (now < loan.deadline and self._leases.hold(loan)):  # noqa: SLF001
+            if holds or message._state == UNSURE:  # noqa: SLF001
                 held.append(message)
             message._state = ANSWERING  # noqa: SLF001
         return _answers(held, kind)
