@@ -35,8 +35,9 @@ from pqueue.message import Batch, Message
 from pqueue.queue import Queue
 from pqueue.retry import RetryDelay
 from pqueue.settings import PluginChoice, QueueSettings
+from pqueue.stats import Stats
 from pqueue.where import parse
-from pqueue.work import Reject, work
+from pqueue.work import Reject, Unfit, Worked, work
 
 __all__ = [
     "AnotherQueue",
@@ -61,12 +62,15 @@ __all__ = [
     "SerializationError",
     "SettingsError",
     "ShutDown",
+    "Stats",
     "StoreError",
     "StoreFull",
     "StoreRefused",
     "StoreSettings",
     "SyncFailed",
     "TooLarge",
+    "Unfit",
+    "Worked",
     "open",
     "parse",
     "work",

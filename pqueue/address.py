@@ -28,7 +28,13 @@ def address(where: str | os.PathLike[Any]) -> dict[str, Any]:
     text = os.fsdecode(where)
     if not text:
         raise SettingsError("an empty path: name a folder, a URL or a queue of pqueue.toml")
-    return {"url": text} if isinstance(where, str) and is_url(text) else {"backend": FOLDER, "path": text}
+    if isinstance(where, str):
+        if is_url(text):
+            return {"url": text}
+        scheme, colon, _ = text.partition(":")
+        if colon and scheme.lower() in {*plugins.names(plugins.BACKEND), *plugins.backend(FOLDER).schemes}:
+            raise SettingsError(f"{text!r} is no URL: write {scheme}://…; for a folder of this name ./{text}")
+    return {"backend": FOLDER, "path": text}
 
 
 def nested(values: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
@@ -103,7 +109,8 @@ def from_url(url: str, fields: Collection[str]) -> dict[str, Any]:
         raise SettingsError("a password in a URL, which ends up in logs: give it by the environment or in settings")
     model = backend.Settings
     store = dict(backend.from_url(url))
-    known = {name for name in model.model_fields if not is_secret(model, name)} - store.keys()
+    known = {name for name, field in model.model_fields.items() if not (field.exclude or is_secret(model, name))}
+    known -= store.keys()
     result: dict[str, Any] = {}
     for part in filter(None, parts.query.split("&")):
         key, equals, value = (_decoded(one) for one in part.partition("="))

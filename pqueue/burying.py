@@ -82,7 +82,7 @@ class Burier:
         for span in placed.rest.spans:
             if span.claim == claim:
                 if grave.error is not None:
-                    log.warning("set aside %s", grave.error)
+                    log.warning("%s", grave.error)
                     self._bury(span, grave.raw, damaged=grave.damaged)
                 else:
                     self._bury_each(span)

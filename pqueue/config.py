@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from pqueue.errors import SettingsError
 
 FILE_VARIABLE = "PQUEUE_CONFIG"
 FILE_NAME = "pqueue.toml"
+
+_OURS = re.compile("PQUEUE_QUEUES(__.*)?", re.IGNORECASE)
 
 _Tables = Mapping[str, Mapping[str, Any]]
 
@@ -109,6 +112,9 @@ def _from_file(path: Path) -> _Tables:
 
 
 def _from_variables() -> _Tables:
+    for name in os.environ:
+        if name.upper().startswith("PQUEUE_QUEUE") and not _OURS.fullmatch(name):
+            raise SettingsError(f"the variable {name} sets nothing: write PQUEUE_QUEUES__NAME__KEY")
     try:
         queues = _Variables().queues
     except (ValidationError, VariablesError) as error:

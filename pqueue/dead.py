@@ -68,13 +68,16 @@ class Dead:
         except BlobMissing:
             raise KeyError(f"no dead letter has the offset {offset}") from None
 
-    def item(self, letter: Letter) -> Any:
-        """The item of a letter.
+    def item(self, letter: Letter | int) -> Any:
+        """The item of a letter, or of the letter of an offset.
 
         Raises:
+            KeyError: there is no letter of this offset.
             SerializationError: the serializer can't read it, as is to be expected of an `unreadable` one.
             QueueError: it was damaged or lost; `record` is what is left of it.
         """
+        if not isinstance(letter, Letter):
+            letter = self.get(letter)
         if not letter.whole:
             raise QueueError(f"the dead letter of offset {letter.offset} holds no item: it was {letter.reason}")
         return self._serializer.loads(letter.record)

@@ -22,7 +22,11 @@ _SHOWN = (
 )
 """Errors whose input may be repeated: it is no address, so no password can stand in it."""
 
+_CHOICE = 'a name, like "json", or a table with one, like {"name": "json"}'
+
 _FORMS = {
+    "serializer": _CHOICE,
+    "codecs": 'a list of names, like ["zlib"], or of tables with one, like [{"name": "zlib", "level": 9}]',
     "retry_delay": 'seconds, like 5, or a table of any of {"first": 1, "factor": 2, "most": 60, "jitter": 0.1}',
 }
 """How settings are written of which pydantic's message says too little."""
@@ -58,7 +62,9 @@ def _line(one: Mapping[str, Any], fields: Collection[str], backend: str | None, 
             return "no store is named: give a `url`, a folder's `path` or a `backend`"
         return f"{name} is missing" + (f": the backend {backend!r} needs it" if where[0] == "store" else "")
     text = one["msg"].replace("Input should be", "must be").removeprefix("Value error, ")
-    if one["type"].startswith("byte_size"):
+    if one["type"] == "path_type":
+        text = "must be a path"
+    elif one["type"].startswith("byte_size"):
         text = 'must be a whole number of bytes, like 8388608, or a size like "8MiB" or "500kB"'
     elif form and len(where) == 1:
         text = f"must be {form}"

@@ -14,9 +14,10 @@ from pqueue.tail import parse_json
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An item that was set aside."""
+    """An item that was set aside, as a dead letter: `queue.dead` lists them, puts them again, deletes them."""
 
     offset: int
+    """Its place in the queue; of several that were damaged or lost at once, the lowest one's."""
     reason: str
     """`attempts`: handed out too often; `rejected`; `unreadable`: by the serializer; `damaged`: its bytes do not check
     out; `lost` in a power cut."""

@@ -192,8 +192,7 @@ class Picker:
                 items.append(self._serializer.loads(record))
             except SerializationError as error:
                 told = SerializationError(
-                    f"the item at offset {offset} can't be read by {self._serializer.name!r} and was set aside as a dead "
-                    f"letter: {error}"
+                    f"the item at offset {offset} can't be read and was set aside as a dead letter: {error}"
                 )
                 told.__cause__ = error
                 bad = Range(where.ordinal, offset, offset + 1)

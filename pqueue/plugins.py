@@ -6,6 +6,7 @@ One that can't be imported breaks only what asks for it.
 from __future__ import annotations
 
 import difflib
+import inspect
 import logging
 import re
 from collections import Counter
@@ -62,6 +63,9 @@ def backend(name: str) -> type[SegmentStore]:
     model = getattr(found, "Settings", None)
     if not (isinstance(model, type) and issubclass(model, StoreSettings)):
         raise SettingsError(f"the backend {name!r} is broken: {found.__qualname__}.Settings is no StoreSettings")
+    lacking = sorted(found.__abstractmethods__)
+    if lacking:
+        raise SettingsError(f"the backend {name!r} is broken: {found.__qualname__} lacks {_listed(lacking)}")
     return found
 
 
@@ -125,7 +129,7 @@ def recorded_serializer(name: str) -> Serializer:
     if not found.safe:
         raise SettingsError(
             f"this queue was made with the serializer {name!r}, which a hostile record can make run what it likes: if "
-            f'you trust everyone who can write to this queue, say so with serializer="{name}"'
+            f'you trust everyone who can write to this queue, open it with serializer="{name}"'
         )
     return found
 
@@ -137,7 +141,11 @@ def _make(kind: Kind, name: str, made: type[T], options: Mapping[str, Any]) -> T
         return made(**options)
     except (TypeError, ValueError) as error:
         # Not the options themselves: an encrypting codec's hold a key.
-        raise SettingsError(f"the {kind.word} {name!r} does not take {_listed(sorted(options))}: {error}") from error
+        known = [one for one in inspect.signature(made).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        raise SettingsError(
+            f"the {kind.word} {name!r} does not take {_listed(sorted(options))}: {error}; it takes "
+            f"{_listed([str(one).partition(':')[0] for one in known])}"
+        ) from error
 
 
 @cache

@@ -349,6 +349,9 @@ class Queue(Generic[T]):
                 return
             yield item
 
+    __contains__ = None
+    """`x in queue` would get, and acknowledge, all there is."""
+
     def receive(self, block: bool = True, timeout: float | None = None, lease: float | None = None) -> Message[T]:
         """Borrow the next item: it is acknowledged by `Message.ack`, and comes again if that never happens.
 

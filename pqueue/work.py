@@ -96,6 +96,9 @@ def work(
         stop: to end it from another thread.
         settings: as for `pqueue.open`.
 
+    Returns:
+        How many items were done, attempts failed, and items rejected; what could not be read is in none of these.
+
     Raises:
         QueueError: the queue can't be opened, or is gone; not for what passes.
         Unfit: the handler has raised it, or returned what would still have to be run; what the other threads held is

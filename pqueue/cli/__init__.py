@@ -68,7 +68,10 @@ def _typed(text: str) -> str:
     return text
 
 
-_TYPED = ((re.compile(r"open it with create=True to (make|finish)\b"), r"pqueue put \1s"),)
+_TYPED = (
+    (re.compile(r"open it with create=True to (make|finish)\b"), r"pqueue put \1s"),
+    (re.compile(r'open it with serializer="([^"]+)"'), r"say -s serializer=\1"),
+)
 
 _USAGE = FileNotFoundError | IsADirectoryError | PermissionError
 _CODES = {SettingsError: USAGE, SerializationError: DATA, TooLarge: DATA, CorruptSegment: DATA}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -11,15 +12,15 @@ import typer
 from pqueue.cli import peek as peek_command
 from pqueue.cli import stat as stat_command
 from pqueue.cli.base import Settings, Where, app, layers_of, tell
-from pqueue.cli.exits import CLOSED, NOTHING
+from pqueue.cli.exits import CLOSED, DATA, NOTHING
 from pqueue.cli.formats import Format
 from pqueue.cli.get import copy_out
 from pqueue.cli.output import Output
 from pqueue.cli.progress import Progress
-from pqueue.cli.put import LINES, Putter, check_readable
+from pqueue.cli.put import LINES, PutFailed, Putter, check_readable
 from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect
-from pqueue.errors import SettingsError
+from pqueue.errors import PutUncertain, SerializationError, SettingsError
 from pqueue.where import merged
 from pqueue.words import were
 
@@ -42,9 +43,7 @@ def _main(
 @app.command()
 def put(
     where: Where,
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="'-', or none: standard input.")
-    ] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE]", help="'-', or none: standard input.")] = None,
     how: Annotated[
         Format,
         typer.Option("--format", "-f", help="A line an item; a JSON value a line; or each file, as it is, one item."),
@@ -70,6 +69,13 @@ def put(
             queue.sync()
             sys.stderr.write(f"pqueue: {stopped}: {were(putter.count, putter.word)} put\n")
             return stopped.code
+        except PutFailed as failed:
+            if putter.count or isinstance(failed.cause, PutUncertain) or queue.stats().put:
+                raise
+            text = (
+                f"{failed}; the queue is there now, and empty: pqueue rm {shlex.quote(where)} if it should be another"
+            )
+            raise PutFailed(failed.cause, text) from failed
     return 0
 
 
@@ -121,15 +127,18 @@ def peek(
 ) -> int:
     """Show the next items, as `get` would hand them out, and change nothing.
 
-    Exits with 1 if there is nothing.
+    Exits with 1 if there is nothing, with 4 if it could not show one of them.
     """
-    shown = 0
+    code = NOTHING
     for line in peek_command.lines(layers_of(where, given, create=False), count, how):
-        shown += 1
-        code = tell(line)
-        if code:
-            return code
-    return 0 if shown else NOTHING
+        if isinstance(line, SerializationError):
+            sys.stderr.write(f"pqueue: {line}\n")
+            code = DATA
+            continue
+        if tell(line):
+            return CLOSED
+        code = DATA if code == DATA else 0
+    return code
 
 
 @app.command()

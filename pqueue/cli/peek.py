@@ -8,12 +8,13 @@ from pqueue import plugins
 from pqueue.cli.formats import Format, encoded
 from pqueue.cli.glance import checked, looked_at
 from pqueue.connect import parts
+from pqueue.errors import SerializationError
 from pqueue.peek import Glance
 from pqueue.where import Layer, merged
 
 
-def lines(found: Sequence[Layer], count: int, how: Format) -> Iterator[bytes]:
-    """At most `count` items, as they are to be written."""
+def lines(found: Sequence[Layer], count: int, how: Format) -> Iterator[bytes | SerializationError]:
+    """At most `count` items, as they are to be written, or why one can't be."""
     settings = merged(found)
     with looked_at(settings) as (store, codecs):
         glance = Glance(store, codecs)
@@ -24,4 +25,8 @@ def lines(found: Sequence[Layer], count: int, how: Format) -> Iterator[bytes]:
                 if not count:
                     return
                 count -= 1
-                yield encoded(serializer.loads(record), how)
+                try:
+                    line: bytes | SerializationError = encoded(serializer.loads(record), how)
+                except SerializationError as error:
+                    line = error
+                yield line

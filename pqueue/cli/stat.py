@@ -71,9 +71,19 @@ def _table(stats: Stats, sources: Mapping[str, Source]) -> str:
     if stats.requests:
         rows.append(("requests sent", ", ".join(f"{count:,} {kind}" for kind, count in sorted(stats.requests.items()))))
     settings = [("SETTING", "VALUE", "FROM")]
-    settings += [(key, _word(one.value), one.origin) for key, one in sources.items() if one.value is not None]
+    settings += [
+        (key, _word(one.value, key), one.origin)
+        for key, one in sources.items()
+        if one.value is not None or key in _UNSET
+    ]
     return f"{aligned(rows)}\n{aligned(settings)}"
 
 
-def _word(value: Any) -> str:
+_UNSET = {"ack_linger": "the store's", "max_attempts": "no limit"}
+"""What the settings mean that a person looks for, where they have no value."""
+
+
+def _word(value: Any, key: str) -> str:
+    if value is None:
+        return _UNSET[key]
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

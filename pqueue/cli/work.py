@@ -137,7 +137,10 @@ def _imported(option: str, kind: str, name: str) -> Any:
 def work_(
     where: Where,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- COMMAND [ARGUMENT]...]", help="{} stands for the item.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- COMMAND [ARGUMENT]]", help="{} stands for the item; not within code: sh -c would run it."
+        ),
     ] = None,
     call: Annotated[str, typer.Option("--call", metavar="MODULE:FUNCTION", help="Call this instead.")] = "",
     item: Annotated[

@@ -167,6 +167,8 @@ def test_an_item_that_no_line_can_hold_stays(tmp_path, item):
     done = run("get", tmp_path / "jobs", "--all", "-s", "serializer=pickle")
     assert (done.returncode, done.stdout) == (4, b"before\n")
     assert b"stays in the queue" in done.stderr
+    seen = run("peek", tmp_path / "jobs", "-n", "9", "-s", "serializer=pickle")
+    assert (seen.returncode, seen.stdout, seen.stderr.count(b"\n")) == (4, b"behind\n", 1)
     with pqueue.open(tmp_path / "jobs", serializer="pickle") as queue:
         assert len(queue) == 2
 
@@ -439,6 +441,13 @@ def test_errors_are_one_line_and_a_code(tmp_path, capfd, arguments, code, part):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_put_that_failed_tells_of_the_queue_that_it_made(tmp_path):
+    for said in (True, False):  # of one that something was put into before, nothing need be said
+        done = run("put", tmp_path / "jobs", "-f", "jsonl", input=b'{"a":')
+        assert (done.returncode, f"pqueue rm {tmp_path / 'jobs'}".encode() in done.stderr) == (4, said)
+        put(tmp_path / "jobs", b"one\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -529,6 +538,7 @@ def test_stat_counts_what_is_waiting_claimed_and_given_back(tmp_path, capfd):
     lines = [line.split() for line in capfd.readouterr().out.splitlines()]
     assert ["given", "back", "4"] in lines
     assert ["waiting", "3"] in lines
+    assert ["max_attempts", "no", "limit", "queue.json"] in lines
     assert ["serializer", "pickle", "queue.json"] in lines
 
 

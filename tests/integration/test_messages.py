@@ -219,7 +219,7 @@ def test_after_its_last_attempt_an_item_is_a_dead_letter_with_the_last_error(pla
         (letter,) = queue.dead
         assert (letter.offset, letter.reason, letter.attempts) == (0, "attempts", 3)
         assert letter.error == "RuntimeError: failed for the 3. time"
-        assert queue.dead.item(letter) == "a"
+        assert queue.dead.item(letter) == queue.dead.item(letter.offset) == "a"
         assert (len(queue), len(queue.dead)) == (1, 1)
         assert queue.get() == "b"
 

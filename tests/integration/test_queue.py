@@ -58,6 +58,15 @@ def test_an_empty_queue_says_so_at_once_or_after_the_time_it_was_given(place):
             queue.get_many(0)
 
 
+def test_in_is_refused_since_it_would_take_all_there_is(place):
+    with place.open() as queue:
+        queue.put_many([1, 2])
+        with pytest.raises(TypeError, match="not a container"):
+            1 in queue  # noqa: B015
+        assert list(queue) == [1, 2]
+        assert len(queue) == 0
+
+
 def test_what_was_put_outlives_the_object_and_what_was_got_does_not(place):
     with place.open() as queue:
         queue.put_many(range(10))

@@ -13,7 +13,7 @@ from pqueue.errors import SettingsError
 
 MODULE = """
 from typing import ClassVar, Literal
-from pqueue.abc import Serializer, StoreSettings
+from pqueue.abc import SegmentStore, Serializer, StoreSettings
 from pqueue_memory import MemoryBackend, MemorySettings
 
 class StrangeSettings(MemorySettings):
@@ -22,6 +22,10 @@ class StrangeSettings(MemorySettings):
 class Strange(MemoryBackend):
     Settings = StrangeSettings
     schemes: ClassVar = ("odd",)
+
+class Halfway(SegmentStore):
+    Settings = StrangeSettings
+    schemes: ClassVar = ("half",)
 
 class Upper(Serializer):
     name = "upper"
@@ -88,6 +92,13 @@ def test_a_stranger_s_are_found_by_name_and_scheme(stranger):
     )
     assert plugins.backend_for_scheme("odd") is plugins.backend("strange")
     assert plugins.serializer("upper").dumps("x") == b"X"
+
+
+def test_a_backend_that_lacks_methods_is_refused_with_their_names(stranger):
+    stranger("strange", "[pqueue.backends]\nhalf = strange_plugin:Halfway\n")
+    for look in (plugins.backend, plugins.backend_for_scheme):
+        with pytest.raises(SettingsError, match=r"'half' is broken: Halfway lacks .*\bfrom_url, .*\bopen, .*\bswap\b"):
+            look("half")
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(stranger):

@@ -130,6 +130,12 @@ def test_a_recorded_serializer_that_is_not_installed_is_no_typo(tmp_path):
         ({"durabilty": "synced"}, {}, ["'durabilty' (did you mean 'durability'?)"]),
         ({"ur": "s3://b"}, {}, ["'ur' (did you mean 'url'?)"]),
         ("memory://x", {"codecs": ["zip"]}, ["'zip'", "zlib"]),
+        ("memory://x", {"codecs": [{"name": "zlib", "lvl": 7}]}, ["'zlib'", "lvl", "it takes level"]),
+        ("memory://x", {"serializer": 5}, ["serializer: must be a name, like", '{"name": "json"}']),
+        ({"path": 3}, {}, ["path: must be a path"]),
+        ("s3:/bucket/x", {}, ["'s3:/bucket/x' is no URL: write s3://", "./s3:/bucket/x"]),
+        ("file:/var/x", {}, ["write file://"]),
+        ("local:x", {}, ["is no URL"]),
         ("memory://x", {"codecs": [{"name": "zlib", "level": 77}]}, ["'zlib'", "level", "1 to 9"]),
         ("memory://x", {"lease": 0, "prefetch": "many"}, ["lease: must be greater than 0", "prefetch: ", "'many'"]),
         ("memory://x?lease=1&lease=2", {}, ["lease", "twice"]),
@@ -378,6 +384,13 @@ def test_variables_alone_make_a_queue(monkeypatch):
 def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path, text, part):
     configure(tmp_path / "pqueue.toml", text)
     assert part in refusal("jobs")
+
+
+@pytest.mark.parametrize("name", ["PQUEUE_QUEUES_JOBS__PATH", "PQUEUE_QUEUE__JOBS__PATH", "pqueue_queue_jobs_path"])
+def test_a_mistyped_variable_is_refused_where_queues_have_names(monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+    assert f"the variable {name} sets nothing: write PQUEUE_QUEUES__NAME__KEY" in refusal("jobs")
+    assert pqueue.parse("./jobs").store.path.name == "jobs"
 
 
 def test_a_mistake_of_one_queue_does_not_touch_another(tmp_path):
