@@ -64,6 +64,7 @@ class Message(Generic[T]):
         Raises:
             ClaimLost: too late, or answered before; nothing was removed.
             StoreError: no answer; call it again to learn what came of it.
+            ShutDown: the queue object is closed; the item is handed out again.
         """
         self._receiver.acknowledge((self,), wait)
 
@@ -108,6 +109,11 @@ class Message(Generic[T]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._receiver.leave((self,), error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "a message can't be pickled: only the queue object that received it can answer for it; hand on its `item`"
+        )
 
     def __del__(self) -> None:
         # Any lock may be held right here: it is only noted.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pqueue import head as transitions
 from pqueue.abc import Serializer
@@ -15,6 +15,9 @@ from pqueue.parts import Parts
 from pqueue.reader import AHEAD, Chunk, Damage, Missing, Reader
 from pqueue.request import ClaimIds, Lot, Outcome, Request
 from pqueue.tail import OPEN
+
+R = TypeVar("R")
+I = TypeVar("I")  # noqa: E741
 
 MAX_RANGES = 10_000
 MAX_BYTES = 3 << 18
@@ -78,7 +81,7 @@ class Picker:
                 return False
             entry = self._view.entry(ordinal)
             last = entry is None or (entry.count != OPEN and chunk.where.stop == entry.end)
-            items = self._serializer.loads_many(chunk.records[:-1] if last else chunk.records)
+            items = _loaded(self._serializer.loads_many, chunk.records[:-1] if last else chunk.records)
         except (Damage, BlobMissing, SerializationError):
             return False  # met again, and told, on the way that can do something about it
         self._ordinal, self._from, self._items = ordinal, offset, items
@@ -183,13 +186,13 @@ class Picker:
         """The items, up to the first that can't be read."""
         try:
             if len(records) > 1:
-                return self._serializer.loads_many(records), None
+                return _loaded(self._serializer.loads_many, records), None
         except SerializationError:
             pass  # found and told below, by its place
         items = []
         for offset, record in enumerate(records, where.start):
             try:
-                items.append(self._serializer.loads(record))
+                items.append(_loaded(self._serializer.loads, record))
             except SerializationError as error:
                 told = SerializationError(
                     f"the item at offset {offset} can't be read and was set aside as a dead letter: {error}"
@@ -198,6 +201,19 @@ class Picker:
                 bad = Range(where.ordinal, offset, offset + 1)
                 return items, Grave(bad, "unreadable", told, record, damaged=False)
         return items, None
+
+
+def _loaded(load: Callable[[R], I], what: R) -> I:
+    """What a serializer makes of it.
+
+    An error that does not come twice is not the record's: a signal's handler has raised it, say a time limit, and that
+    is passed on.
+    """
+    try:
+        return load(what)
+    except SerializationError as error:
+        load(what)
+        raise error.__cause__ or error from None
 
 
 def _damaged(damage: Damage, where: Range) -> Grave:

@@ -108,7 +108,7 @@ class _Cursor:
         try:
             while self._first + len(self._records) - item < wanted and self._advance(item, wanted, entry):
                 pass
-        except Exception:
+        except Damage:  # and nothing that a signal's handler may raise
             self._whole = True
             raise
         start = item - self._first

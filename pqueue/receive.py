@@ -9,7 +9,7 @@ from itertools import repeat
 from math import inf
 from typing import Any
 
-from pqueue.errors import ClaimLost
+from pqueue.errors import ClaimLost, ShutDown, StoreRefused
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
 from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message, unanswered
@@ -221,7 +221,12 @@ class Receiver:
         loan = message._loan  # noqa: SLF001
         if message._state >= ANSWERING:  # noqa: SLF001
             raise _answered(message)
-        if self._monotonic() >= loan.deadline or not self._leases.extend(loan, int(seconds * 1000)):
+        try:
+            held = self._monotonic() < loan.deadline and self._leases.extend(loan, int(seconds * 1000))
+        except StoreRefused as error:
+            self._if_closed(error)
+            raise
+        if not held:
             raise _lost(1, [message])
 
     def release(self) -> None:
@@ -239,7 +244,7 @@ class Receiver:
             raise
 
     def close(self) -> None:
-        """As `release`; what is answered from now on is answered at once."""
+        """As `release`; nothing is kept for later from now on."""
         with self._guard:
             self._closed = True
         self._prefetched.close()
@@ -315,10 +320,11 @@ class Receiver:
                 lost -= settled[0] if len(settled) == 1 else sum(settled)
         except ClaimLost:
             raise
-        except BaseException:
+        except BaseException as error:
             for message in messages:
                 if message._state == ANSWERING:  # noqa: SLF001
                     message._state = UNSURE  # noqa: SLF001
+            self._if_closed(error)
             raise
         now = self._monotonic()
         with self._guard:
@@ -329,6 +335,17 @@ class Receiver:
             self._keep(self._made(loan))
         if lost:
             raise _lost(lost, messages)
+
+    def _if_closed(self, error: BaseException) -> None:
+        """Say so of what was refused because this was closed.
+
+        Raises:
+            ShutDown: it was.
+        """
+        if self._closed and isinstance(error, StoreRefused):
+            raise ShutDown(
+                "the queue object that received this is closed; what it had not answered is handed out again"
+            ) from error
 
     def _begun(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
         """Mark them as being answered; an answer for each run of neighbours, but for what is lost. Under the guard.

@@ -54,8 +54,8 @@ class Folder:
         """
         _refuse_platform()
         root = path.expanduser().absolute()
-        refuse_network(root)
         with translated(f"open the folder {root}"):
+            refuse_network(root)
             if not _is_there(root):
                 if not create:
                     raise QueueAbsent(f"no folder {root}; open it with create=True to make one")

@@ -79,6 +79,47 @@ def test_an_interrupt_anywhere_leaves_a_queue_that_works(place, call, maxsize):
     assert at > step
 
 
+class Late(Exception):
+    """As what a handler of SIGALRM raises: no BaseException."""
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Late])
+@pytest.mark.parametrize("call", ["get", "get_many", "receive"])
+def test_an_interrupt_as_items_are_read_shifts_none(place, call, kind):
+    """Several commits, and items that take Python to decode; nothing of it is taken for a record that can't be read."""
+    for at in counting({"folder": 5, "memory": 2, "bucket": 47}[place.kind.split("-")[0]]):
+        mine = place.again()
+        with mine.open() as queue:
+            for number in range(5):
+                queue.put((number, {number}))
+        with mine.open() as queue:
+            got = []
+
+            def take(queue=queue, got=got):
+                if call == "receive":
+                    got.append(queue.receive().item)
+                else:
+                    got.extend([queue.get()] if call == "get" else queue.get_many(2))
+
+            cut = Interrupted(take, at, kind)
+            if not cut.where:
+                break
+            got += [*queue]
+            for number in range(5, 8):
+                queue.put((number, {number}))
+            got += [*queue]
+            lost = 5 - len([one for one in got if one[0] < 5])
+            assert lost <= {"get": 1, "get_many": 2, "receive": 1}[call], (cut.where, got)
+            assert lost == 0 or "queue.py" in cut.where or call == "receive", (cut.where, got)
+            assert got == sorted(got, key=lambda one: one[0]), (cut.where, got)
+            assert len({one[0] for one in got}) == len(got), (cut.where, got)
+            assert [one[0] for one in got[-3:]] == [5, 6, 7], (cut.where, got)
+            assert not queue.dead, (cut.where, queue.dead.list())
+    assert at > 20
+
+
 # -- one that others wait for ------------------------------------------------------------------------------------------
 
 

@@ -39,17 +39,19 @@ def _instructions(code: CodeType) -> dict[int, tuple[str, int | None]]:
 class Interrupted:
     """What came of a call that was interrupted at its `at`-th point in our code, counted from 0."""
 
-    def __init__(self, call: Callable[[], Any], at: int) -> None:
+    def __init__(self, call: Callable[[], Any], at: int, kind: type[BaseException] = KeyboardInterrupt) -> None:
+        """`kind`: what the signal's handler raises."""
         self.where = ""
         """The point; empty where the call has fewer."""
         self.error: BaseException | None = None
         self._left = at
+        self._kind = kind
         self._before: dict[FrameType, tuple[str, int | None]] = {}
         before = sys.gettrace()
         sys.settrace(self._called)
         try:
             call()
-        except KeyboardInterrupt as error:
+        except kind as error:
             self.error = error
         except TypeError as error:
             if (
@@ -76,7 +78,7 @@ class Interrupted:
         self._left -= 1
         if self._left == -1:
             self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
-            raise KeyboardInterrupt
+            raise self._kind
 
     def _step(self, frame: FrameType, event: str, _: Any) -> Any:
         if event == "return":
