@@ -180,14 +180,15 @@ def parted(records: Iterable[bytes], most: int, size: int) -> Iterator[Sequence[
     total = 0
     try:
         for record in records:
+            # What is given out is `part` no more: an interrupt that comes with the next call would have it given out twice.
             if part and total + len(record) > size:
-                yield part
-                part, total = [], 0
+                whole, part, total = part, [], 0
+                yield whole
             part.append(record)
             total += len(record)
             if len(part) >= most:
-                yield part
-                part, total = [], 0
+                whole, part, total = part, [], 0
+                yield whole
     except Exception:
         if part:
             yield part

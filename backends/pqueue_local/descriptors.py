@@ -23,7 +23,8 @@ class Descriptor:
             os.close(fd)
 
     def __del__(self) -> None:
-        self.shut()
+        if hasattr(self, "fd"):  # else interrupted as it was made
+            self.shut()
 
 
 class Holder(ABC):

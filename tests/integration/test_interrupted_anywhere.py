@@ -84,6 +84,21 @@ class Late(Exception):
 
 
 @ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stream_that_a_handler_s_exception_ends_counts_what_is_in(place):
+    for at in counting({"folder": 2, "memory": 1, "bucket": 19}[place.kind.split("-")[0]]):
+        with place.again().open() as queue:
+            cut = Interrupted(lambda queue=queue: queue.put_stream(iter(PUT), batch=2), at, Late)
+            if not cut.where:
+                break
+            put = "".join(queue)
+            told = re.findall(r"the first (\d+) items?", " ".join(getattr(cut.error, "__notes__", ())))
+            assert PUT.startswith(put), (cut.where, put)
+            assert told == [str(len(put))] or not (told or put) or cut.error is None, (cut.where, put)
+    assert at > 20
+
+
+@ONLY
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, Late])
 @pytest.mark.parametrize("call", ["get", "get_many", "receive"])

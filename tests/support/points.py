@@ -36,6 +36,11 @@ def _instructions(code: CodeType) -> dict[int, tuple[str, int | None]]:
     }
 
 
+def _yielded(frame: FrameType) -> bool:
+    """Whether a generator goes on behind a `yield`, and not behind a `yield from`."""
+    return (frame.f_code.co_code[frame.f_lasti], frame.f_code.co_code[frame.f_lasti + 1]) == (dis.opmap["RESUME"], 1)
+
+
 class Interrupted:
     """What came of a call that was interrupted at its `at`-th point in our code, counted from 0."""
 
@@ -70,7 +75,7 @@ class Interrupted:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        if not (frame.f_code.co_flags & _GENERATOR and frame.f_lasti > _BEGUN):
+        if not frame.f_code.co_flags & _GENERATOR or frame.f_lasti <= _BEGUN or _yielded(frame):
             self._point(frame)
         return self._step
 
