@@ -9,7 +9,7 @@ from itertools import repeat
 from math import inf
 from typing import Any
 
-from pqueue.errors import ClaimLost, ShutDown, StoreRefused
+from pqueue.errors import ClaimLost, ShutDown, StoreError
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
 from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message, unanswered
@@ -223,7 +223,7 @@ class Receiver:
             raise _answered(message)
         try:
             held = self._monotonic() < loan.deadline and self._leases.extend(loan, int(seconds * 1000))
-        except StoreRefused as error:
+        except StoreError as error:
             self._if_closed(error)
             raise
         if not held:
@@ -342,7 +342,7 @@ class Receiver:
         Raises:
             ShutDown: it was.
         """
-        if self._closed and isinstance(error, StoreRefused):
+        if self._closed and isinstance(error, StoreError):
             raise ShutDown(
                 "the queue object that received this is closed; what it had not answered is handed out again"
             ) from error

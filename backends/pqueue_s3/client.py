@@ -8,7 +8,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pqueue.errors import SettingsError, StoreError
+from pqueue.errors import SettingsError, StoreRefused
 from pqueue_s3.sent import Sent
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Client:
         """The client.
 
         Raises:
-            StoreError: closed.
+            StoreRefused: closed.
         """
         client = self._client
         return self._renewed() if client is None else client
@@ -135,7 +135,7 @@ class Client:
     def _renewed(self) -> S3Client:
         with self._lock:
             if self._closed:
-                raise StoreError("this store was closed")
+                raise StoreRefused("this store was closed; open it again")
             if self._client is None:
                 self._client = self._made()
             return self._client

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import pickle
 import threading
 import time
 from functools import partial, wraps
@@ -33,6 +34,24 @@ def test_a_message_is_acknowledged_once_and_nobody_gets_it_again(place):
         assert len(other) == 1
         assert other.get() == "c"
         assert received(other) is None
+
+
+def test_a_message_whose_queue_object_is_closed_says_so_and_comes_again(place):
+    with place.open(lease=5) as queue:
+        queue.put("a")
+        message = queue.receive()
+    for answer in (message.ack, message.nack, message.reject, partial(message.extend, 1)):
+        with pytest.raises(pqueue.ShutDown, match="handed out again"):
+            answer()
+    with place.open(create=False) as queue:
+        assert queue.receive(timeout=20).item == "a"
+
+
+def test_a_message_is_not_pickled(place):
+    with place.open() as queue:
+        queue.put("a")
+        with queue.receive() as message, pytest.raises(TypeError, match="hand on its `item`"):
+            pickle.dumps(message)
 
 
 def test_a_block_acknowledges_on_success_and_gives_back_on_an_exception(place):

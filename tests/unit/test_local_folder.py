@@ -3,6 +3,8 @@
 import fcntl
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -255,3 +257,21 @@ def test_without_a_boot_id_the_folder_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(clock, "_BOOT_ID", tmp_path / "none")
     with pytest.raises(StoreRefused, match="mount /proc"):
         LocalBackend.open(LocalSettings(path=tmp_path / "queue"), create=True)
+
+
+def test_a_process_with_no_descriptor_left_is_told(tmp_path):
+    code = f"""
+import os, resource, pqueue
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+for limit in range(20, 33):
+    files = [os.open("/", os.O_RDONLY) for _ in range(limit)]
+    try:
+        pqueue.open({str(tmp_path / "q")!r} + str(limit)).close()
+    except pqueue.StoreError as error:
+        assert "oo many" in str(error), error
+        told = True
+    for fd in files:
+        os.close(fd)
+assert told
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
