@@ -63,6 +63,8 @@ class SlotDocument(Holder):
             try:
                 slot = file.read(found.index(max(found)))
             except OSError as error:
+                if not foreign(error):
+                    raise
                 raise ours(error, f"load {self._name}") from error
             if slot is not None and not file.owes_sync(slot):
                 file.remember(slot)

@@ -200,20 +200,24 @@ class Bucket:
     ) -> T | Answer:
         """A request's result, or the answer itself where it has one of the `expected` statuses or codes."""
 
-        def send() -> T:
-            with self._client as s3:
-                return request(s3)
+        def send() -> T | Answer:
+            try:
+                with self._client as s3:
+                    return request(s3)
+            except Exception as error:
+                said = answer(error)
+                if (
+                    said is not None
+                    and (said.status in expected or said.code in expected)
+                    and said.code != "NoSuchBucket"
+                ):
+                    return said
+                ours = translated(error, self._at(doing), effect=effect)
+                if ours is error:
+                    raise
+                raise ours from error
 
-        try:
-            # Ctrl-C comes to the main thread, and the client's libraries have locks that it may leave taken for good: seen in
-            # urllib3's pool of connections. So the main thread only waits; what it was interrupted in may still happen, as
-            # with a lost answer.
-            return REAL.start(send).result() if current_thread() is main_thread() else send()
-        except Exception as error:
-            said = answer(error)
-            if said is not None and (said.status in expected or said.code in expected) and said.code != "NoSuchBucket":
-                return said
-            ours = translated(error, self._at(doing), effect=effect)
-            if ours is error:
-                raise
-            raise ours from error
+        # Ctrl-C, and whatever else a signal's handler raises, comes to the main thread, and the client's libraries have locks
+        # that it may leave taken for good: seen in urllib3's pool of connections. So the main thread only waits; what it was
+        # interrupted in may still happen, as with a lost answer.
+        return REAL.start(send).result() if current_thread() is main_thread() else send()

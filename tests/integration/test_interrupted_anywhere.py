@@ -79,8 +79,8 @@ def test_an_interrupt_anywhere_leaves_a_queue_that_works(place, call, maxsize):
     assert at > step
 
 
-class Late(Exception):
-    """As what a handler of SIGALRM raises: no BaseException."""
+class Late(TimeoutError):
+    """As what a handler of SIGALRM raises: an OSError, though without an errno."""
 
 
 @ONLY
