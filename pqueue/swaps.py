@@ -106,7 +106,8 @@ class Swaps:
         if document is None:
             raise headless()
         assert isinstance(document, Document)
-        return self._know(Head.parse(document.data), document, asked)
+        known = self.head.rest if self.head is not None else None
+        return self._know(Head.parse(document.data, known), document, asked)
 
     def _know(self, head: Head, document: Document, asked: float) -> Head:
         rest = head.rest

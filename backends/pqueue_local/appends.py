@@ -11,6 +11,7 @@ from pqueue.abc import Appends
 from pqueue.errors import BlobMissing, QueueError, SegmentChanged, StoreError, SyncFailed
 from pqueue_local import disk
 from pqueue_local.descriptors import Cache, Descriptor
+from pqueue_local.disk import AT_ONCE
 from pqueue_local.folder import Folder
 from pqueue_local.foreign import FULL, foreign, surface, translated
 
@@ -41,7 +42,7 @@ class Segments(Appends):
         self._segments: Cache[_Segment] = Cache(_KEPT)
         self._kept = self._segments.get
 
-    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:
+    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:  # noqa: C901  # in one piece
         """As `Appends.append`; of a size below `at`, `SegmentChanged` brings no bytes.
 
         `SyncFailed` is also raised where the outcome is unknown, because looking at it failed.
@@ -55,7 +56,10 @@ class Segments(Appends):
             # does nothing.
             with segment.lock:
                 try:
-                    fcntl.flock(fd, fcntl.LOCK_EX)
+                    try:
+                        fcntl.flock(fd, AT_ONCE)
+                    except BlockingIOError:
+                        disk.lock_soon(fd)
                     if sync or monotonic() >= segment.due:
                         self._look_for(name, segment)
                     size = os.lseek(fd, 0, os.SEEK_END)

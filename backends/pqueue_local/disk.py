@@ -12,6 +12,23 @@ if sys.platform != "win32":
 _PIECE = 1 << 30  # one call moves 2 GiB at most
 
 
+AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB if sys.platform != "win32" else 0
+_TRIES = 10
+"""A lock is held for some 4 µs, and a try takes 1; whoever sleeps instead is woken 50 µs later, with all it needs gone from the
+processor's caches."""
+
+
+def lock_soon(fd: int) -> None:
+    """Take a flock that another process has just now: by looking again, and only then by sleeping."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(fd, AT_ONCE)
+        except BlockingIOError:
+            continue
+        return
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+
 def datasync(fd: int) -> None:
     """Bring the file's bytes and size to the disk itself."""
     if sys.platform == "darwin":

@@ -10,6 +10,7 @@ from pqueue.errors import DocumentChanged, QueueError, StoreRefused, SyncFailed
 from pqueue_local import disk, slots
 from pqueue_local.clock import now
 from pqueue_local.descriptors import Holder
+from pqueue_local.disk import AT_ONCE
 from pqueue_local.folder import Folder
 from pqueue_local.foreign import foreign, ours, surface, translated
 from pqueue_local.slotfile import Last, SlotFile
@@ -134,7 +135,10 @@ class SlotDocument(Holder):
         try:
             with file.lock:
                 try:
-                    fcntl.flock(fd, fcntl.LOCK_EX)
+                    try:
+                        fcntl.flock(fd, AT_ONCE)
+                    except BlockingIOError:
+                        disk.lock_soon(fd)
                     if heeds and file.words[_TURN] and self._turn.owes(file):
                         raise _Owed  # noqa: TRY301  # the lock is to be released first
                     time = now()

@@ -1,6 +1,7 @@
 """The head's transitions, against one state an item kept in a plain dict."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -57,6 +58,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=25))
 def test_every_item_is_in_exactly_one_state_whatever_happens(steps):
     head, model, until = fresh(), {}, 100
+    known = Head.parse(head.dump())
     for kind, claim, what in steps:
         held = {o for o, s in model.items() if s[:2] == (CLAIMED, claim)}
         if kind == "claim next":
@@ -104,9 +106,23 @@ def test_every_item_is_in_exactly_one_state_whatever_happens(steps):
         spans = head.rest.spans
         assert all(a.stop <= b.start for a, b in pairwise(spans))
         assert Head.parse(head.dump()) == head
+        known = Head.parse(head.dump(), known.rest)
+        assert known == head
+        assert known.dump() == head.dump() == known._replace(rest=known.rest.having(known.rest.spans)).dump()
         assert head.lowest[1] == min([o for o, s in model.items() if s != "done"], default=head.offset)
         claimed = sum(1 for s in model.values() if s[0] in (CLAIMED, DYING))
         assert head.rest.counts == (claimed, sum(1 for s in model.values() if s[0] == BACK))
+
+
+def test_what_is_known_of_a_head_is_used_again_as_far_as_it_is_the_same():
+    known = Head.parse(shared(random.Random(1)).dump())
+    moved = known._replace(offset=70)
+    assert Head.parse(moved.dump(), known.rest).rest is known.rest
+    for other in ({"boot": "b"}, {"swept": 3}, {"damaged": (1,)}, {"gone": True}, {"rest": {"more": 1}}):
+        new = known._replace(rest=replace(known.rest, **other))
+        assert Head.parse(new.dump(), known.rest) == new
+        assert Head.parse(new.dump(), known.rest).dump() == new.dump()
+        assert new != known
 
 
 def test_neighbours_given_back_together_are_one_range():
