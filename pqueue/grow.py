@@ -261,7 +261,11 @@ class Growing:
                 raise landed.__cause__ or landed from None
             except DocumentChanged:
                 self._view.load()
-                return self._view.tail.writers.applied(name.writer, name.number)  # rule 4
+                if self._view.state.version != version:
+                    return self._view.tail.writers.applied(name.writer, name.number)  # rule 4
+                # Refused for another write under way, which may be this very one, and land yet (H9).
+                self._parts.runtime.sleep(self._parts.runtime.random.uniform(0.01, 0.05))
+                continue
             except SyncFailed:
                 raise  # it is in place: what it lists stays
             except StoreError:

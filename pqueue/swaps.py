@@ -168,10 +168,12 @@ class Swaps:
             self.unserved = (requests, outcomes) if requests else self.unserved
             raise self._landed(new, outcomes, landed, asked) from (landed.__cause__ or landed)
         except DocumentChanged:
-            if self.numbered:
-                return self._ours()
-            self.load()
-            return False
+            if not self.numbered:
+                self.load()
+                return False
+            # Refused for another write under way, which may be this very one, sent before and not answered (H9), and land yet:
+            # until it is known, no other plan bears its number.
+            return self._ours() or (self._open is not None and self._resolved())
         except SyncFailed:
             # In place, and perhaps undone by a power cut: what was taken is handed out by the next call.
             self.head = None

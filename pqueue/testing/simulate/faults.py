@@ -20,7 +20,7 @@ class Profile(NamedTuple):
     """Delays of minutes."""
 
 
-_NETWORK = {"lost request": 3.0, "lost answer": 4.0, "late": 3.0, "again": 3.0, "resent": 3.0}
+_NETWORK = {"lost request": 3.0, "lost answer": 4.0, "late": 3.0, "again": 3.0, "resent": 3.0, "conflict": 2.0}
 _DEATH = {"dies before": 2.0, "dies after": 3.0, "dies inside": 3.0}
 _SLOW = {"slow before": 3.0, "slow after": 3.0, "write under way": 4.0}
 _CLOCK = {"clock jumps": 2.0, "freezes before": 2.0}
@@ -54,8 +54,8 @@ _READS = frozenset(
 _CHANGES = _READS | {"lost answer", "late", "dies after", "interrupted unheard"}
 _DELETES = _CHANGES | {"dies inside"}
 _WRITES = _CHANGES | {"again", "full", "refused"}
-_SWAPS = _CHANGES | {"late", "resent", "interrupted after", "full"}
-_APPENDS = (_SWAPS - {"resent"}) | {"torn", "dies inside", "write under way", "sync fails", "interrupted inside"}
+_SWAPS = _CHANGES | {"late", "resent", "conflict", "interrupted after", "full"}
+_APPENDS = (_SWAPS - {"resent", "conflict"}) | {"torn", "dies inside", "write under way", "sync fails", "interrupted inside"}
 
 _FITS = {
     "read": _READS,
@@ -67,7 +67,7 @@ _FITS = {
     "append": _APPENDS,
 }
 
-_NEVER = frozenset(("lost answer", "late", "resent", "interrupted unheard"))
+_NEVER = frozenset(("lost answer", "late", "resent", "conflict", "interrupted unheard"))
 """What a swap or append can't meet in a store that always answers."""
 
 _SECONDS = (0.02, 0.15, 0.5, 2.0, 5.0)
@@ -123,7 +123,7 @@ class Faults:
     def _fault(self, kind: str, seconds: float, long: float, steps: int) -> Fault:
         if kind.startswith("dies"):
             self._deaths -= 1
-        if kind in ("late", "again"):
+        if kind in ("late", "again", "conflict"):
             return Fault(kind, float(steps))
         if kind not in ("slow before", "slow after", "clock jumps", "freezes before"):
             return Fault(kind)

@@ -362,6 +362,20 @@ def _never_looks() -> list[tuple[Any, str, Any]]:
     return [(Swaps, "_ours", ours)]
 
 
+@_removal(
+    "14",
+    "another plan bears the number of one that was refused and may land",
+    "a swap is refused for its own first sending which then lands",
+)
+def _plans_anew() -> list[tuple[Any, str, Any]]:
+    original = Swaps._resolved
+
+    def resolved(self: Any) -> bool:
+        return self.version != self._open.version and bool(original(self))
+
+    return [(Swaps, "_resolved", resolved)]
+
+
 @_removal("14", "an absent claim is taken for an applied swap", "an acknowledgement is lost and so is its claim")
 def _absent_is_ok() -> list[tuple[Any, str, Any]]:
     def ours(self: Any) -> bool:

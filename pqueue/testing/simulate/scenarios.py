@@ -299,6 +299,18 @@ def _the_answer_to_an_acknowledgement_is_lost(s: Stage) -> None:
 
 
 @_scenario("memory")
+def _a_swap_is_refused_for_its_own_first_sending_which_then_lands(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    s.do(a, "put", 3)
+    s.begin(c, "get", 8)
+    s.wrong(c, "swap", "conflict", "head", NEVER)
+    s.do(a, "put", 3)
+    s.until(c, "swap", "head")
+    s.land()
+    s.finish(c)
+
+
+@_scenario("memory")
 def _an_acknowledgement_is_lost_and_so_is_its_claim(s: Stage) -> None:
     a, c, d = s.client("A"), s.client("C0"), s.client("C1")
     s.do(a, "put")

@@ -142,6 +142,10 @@ class SimStore(SegmentStore, Appends, Owners):
             world.note(op, name, told)
             self._later(op, name, effect, int(seconds) or LATE)
             raise StoreError("no answer: the request is late")
+        if kind == "conflict":  # with its own first sending, say, which is still under way
+            world.note(op, name, told)
+            self._later(op, name, effect, int(seconds) or LATE)
+            raise DocumentChanged("another write is under way")
         if kind == "full":
             world.note(op, name, told)
             raise StoreFull("no room")
