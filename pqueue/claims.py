@@ -15,7 +15,7 @@ from pqueue.errors import AnotherQueue, BlobMissing, CorruptSegment, Landed, Que
 from pqueue.head import Change, Head
 from pqueue.owing import Owing
 from pqueue.parts import Parts
-from pqueue.picking import Grave, Picker
+from pqueue.picking import Grave, Picker, lapsing
 from pqueue.reader import Missing, Reader
 from pqueue.request import Answer, ClaimIds, Lot, Outcome, Request
 from pqueue.straight import Straight
@@ -335,7 +335,7 @@ class Consumer:
         now = self._swaps.time()
         unseen = {answer.claim for request in requests for answer in request.answers if not answer.counted}
         head = transitions.rebooted(head, now, self._runtime.wall_ms())
-        return transitions.expired(head, now.ms, self._alive, unseen)
+        return transitions.expired(head, now.ms, self._alive, unseen, lapsing(head))
 
     def _change(self, answer: Answer, now_ms: int) -> Change:
         """What an answer makes of what its claim holds."""

@@ -381,11 +381,18 @@ def rebooted(head: Head, now: StoreTime, wall_ms: int) -> Head:
     return _with(head, spans) if spans else head
 
 
-def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None, unseen: Collection[str] = ()) -> Head:
+def expired(
+    head: Head,
+    now_ms: int,
+    alive: Callable[[str], bool] | None,
+    unseen: Collection[str] = (),
+    most: int | None = None,
+) -> Head:
     """With claims given back whose deadline has passed, or whose owner is known to be dead (rule 16).
 
     Each owner is asked for once: that is a call of the system. `unseen`: claims that their holder gives back in this
-    very swap, since nobody was handed what they hold: late or not, that is no attempt.
+    very swap, since nobody was handed what they hold: late or not, that is no attempt. `most`: so many ranges may lie
+    there lapsed then, the lowest first; None: any number.
     """
     owners = {span.owner for span in head.rest.spans if span.state == CLAIMED and span.owner} if alive else ()
     dead = {owner for owner in owners if alive is not None and not alive(owner)}
@@ -394,9 +401,16 @@ def expired(head: Head, now_ms: int, alive: Callable[[str], bool] | None, unseen
         late = span.state == CLAIMED and (now_ms > span.until or span.owner in dead)
         return late and span.claim not in unseen
 
-    if not any(map(lost, head.rest.spans)):
+    spans = head.rest.spans
+    late = [index for index, span in enumerate(spans) if lost(span)]
+    if most is not None:
+        del late[max(0, most - sum(span.lapsed for span in spans)) :]
+    if not late:
         return head
-    return _with(head, [_back(span, LAPSED, 0) if lost(span) else span for span in head.rest.spans])
+    made = [*spans]
+    for index in late:
+        made[index] = _back(spans[index], LAPSED, 0)
+    return _with(head, made)
 
 
 def _back(span: Span, until: int, wall: int) -> Span:

@@ -23,8 +23,13 @@ MAX_RANGES = 10_000
 MAX_BYTES = 3 << 18
 """Above so many ranges, or bytes of them, new claims wait until acknowledgements close gaps: the head stays bounded."""
 
+FULL_BYTES = 1_000_000
+"""A folder's documents have 48 KB more."""
+
 _FEW = 1000
 """Ranges whose bytes are not worth counting."""
+
+_SOME = 100
 
 
 class Grave(NamedTuple):
@@ -218,6 +223,15 @@ def _loaded(load: Callable[[R], I], what: R) -> I:
 
 def _damaged(damage: Damage, where: Range) -> Grave:
     return Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)
+
+
+def lapsing(head: Head) -> int | None:
+    """How many ranges of claims that are over may lie there lapsed; None: any number.
+
+    Given back, a range takes more bytes than it did in its claim, and the swaps that take them are to have room.
+    """
+    size = len(head.rest.said[2]) if len(head.rest.spans) > _FEW else 0
+    return None if size <= MAX_BYTES else _SOME if size <= FULL_BYTES else 1
 
 
 def _crowded(head: Head) -> bool:

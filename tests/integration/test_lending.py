@@ -8,8 +8,9 @@ import pytest
 
 import pqueue
 from pqueue import picking, receive, straight
-from pqueue.names import dead_name
+from pqueue.names import HEAD, dead_name
 from pqueue.retry import text_of
+from pqueue_local import documents
 from tests.support.interrupts import after_next_swap
 
 
@@ -178,6 +179,27 @@ def test_a_head_that_is_full_lends_no_more_until_something_is_answered(place, mo
         for message in held:
             message.ack()
         assert queue.receive().item == len(held) + 1
+
+
+@pytest.mark.parametrize(("full", "room"), [(0, 8), (1 << 20, 700)])
+@pytest.mark.parametrize("call", ["get", "get_many"])
+def test_a_head_full_of_ranges_whose_holder_has_died_is_consumed(tmp_path, monkeypatch, call, full, room):
+    """Every other item of a batch acknowledged: given back, each range takes more bytes than it did as part of a claim."""
+    with pqueue.open(tmp_path / "queue") as queue:
+        queue.put_many(range(2000))
+        for message in [*queue.receive_many(2000)][::2]:
+            message.ack(wait=False)
+        queue.sync()
+        size = len(queue._store.load(HEAD).data)
+    monkeypatch.setattr(picking, "_FEW", 10)
+    monkeypatch.setattr(picking, "MAX_BYTES", size // 2)
+    monkeypatch.setattr(picking, "FULL_BYTES", full)
+    monkeypatch.setattr(documents, "ROOM", size + room)
+    with pqueue.open(tmp_path / "queue") as queue:
+        found = []
+        while queue.stats().claimed or len(queue):
+            found += [queue.get()] if call == "get" else queue.get_many(50)
+    assert found == list(range(1, 2000, 2))
 
 
 def test_delays_have_an_end():

@@ -55,7 +55,13 @@ _CHANGES = _READS | {"lost answer", "late", "dies after", "interrupted unheard"}
 _DELETES = _CHANGES | {"dies inside"}
 _WRITES = _CHANGES | {"again", "full", "refused"}
 _SWAPS = _CHANGES | {"late", "resent", "conflict", "interrupted after", "full"}
-_APPENDS = (_SWAPS - {"resent", "conflict"}) | {"torn", "dies inside", "write under way", "sync fails", "interrupted inside"}
+_APPENDS = (_SWAPS - {"resent", "conflict"}) | {
+    "torn",
+    "dies inside",
+    "write under way",
+    "sync fails",
+    "interrupted inside",
+}
 
 _FITS = {
     "read": _READS,
