@@ -30,6 +30,7 @@ _FEW = 1000
 """Ranges whose bytes are not worth counting."""
 
 _SOME = 100
+"""Ranges that may lie lapsed in a head that is crowded."""
 
 
 class Grave(NamedTuple):
@@ -217,8 +218,9 @@ def _loaded(load: Callable[[R], I], what: R) -> I:
     try:
         return load(what)
     except SerializationError as error:
-        load(what)
-        raise error.__cause__ or error from None
+        once = error.__cause__ or error
+    load(what)
+    raise once
 
 
 def _damaged(damage: Damage, where: Range) -> Grave:

@@ -20,7 +20,7 @@ from pqueue.cli.progress import Progress
 from pqueue.cli.put import LINES, PutFailed, Putter, check_readable
 from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect
-from pqueue.errors import PutUncertain, SerializationError, SettingsError
+from pqueue.errors import SerializationError, SettingsError, TooLarge
 from pqueue.where import merged
 from pqueue.words import were
 
@@ -43,7 +43,7 @@ def _main(
 @app.command()
 def put(
     where: Where,
-    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE]", help="'-', or none: standard input.")] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="'-', or none: standard input.")] = None,
     how: Annotated[
         Format,
         typer.Option("--format", "-f", help="A line an item; a JSON value a line; or each file, as it is, one item."),
@@ -70,7 +70,8 @@ def put(
             sys.stderr.write(f"pqueue: {stopped}: {were(putter.count, putter.word)} put\n")
             return stopped.code
         except PutFailed as failed:
-            if putter.count or isinstance(failed.cause, PutUncertain) or queue.stats().put:
+            # A store that failed is not asked any more: that would hide why.
+            if putter.count or not isinstance(failed.cause, SerializationError | TooLarge) or queue.stats().put:
                 raise
             text = (
                 f"{failed}; the queue is there now, and empty: pqueue rm {shlex.quote(where)} if it should be another"

@@ -24,7 +24,7 @@ dead = typer.Typer(
 )
 app.add_typer(dead, name="dead")
 
-Offsets = Annotated[list[int] | None, typer.Argument(metavar="[OFFSET]", help="Which; none: all of them.")]
+Offsets = Annotated[list[int] | None, typer.Argument(metavar="OFFSET", help="Which; none: all of them.")]
 
 
 @contextmanager

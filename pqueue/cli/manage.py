@@ -60,7 +60,7 @@ def schema() -> int:
 
 
 @app.command()
-def init(path: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to write it.")] = "pqueue.toml") -> int:
+def init(path: Annotated[str, typer.Argument(metavar="FILE", help="Where to write it.")] = "pqueue.toml") -> int:
     """Write a pqueue.toml with the settings that every queue has, commented; never over one that is there."""
     try:
         with Path(path).open("x", encoding="utf-8") as file:

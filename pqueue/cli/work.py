@@ -139,7 +139,7 @@ def work_(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- COMMAND [ARGUMENT]]", help="{} stands for the item; not within code: sh -c would run it."
+            metavar="-- COMMAND [ARGUMENT]", help="{} stands for the item; not within code: sh -c would run it."
         ),
     ] = None,
     call: Annotated[str, typer.Option("--call", metavar="MODULE:FUNCTION", help="Call this instead.")] = "",
