@@ -31,10 +31,11 @@ from pqueue.errors import (
     TooLarge,
 )
 from pqueue.letters import Letter
-from pqueue.message import Batch, Message
+from pqueue.message import Message
 from pqueue.queue import Queue
 from pqueue.retry import RetryDelay
 from pqueue.settings import PluginChoice, QueueSettings
+from pqueue.share import Batch
 from pqueue.stats import Stats
 from pqueue.where import parse
 from pqueue.work import Reject, Unfit, Worked, work

@@ -1,11 +1,10 @@
-"""What `receive` lends: messages, one or many under one claim."""
+"""What `receive` lends: an item, until it is answered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from pqueue.leases import Loan
 
@@ -29,6 +28,10 @@ class Message(Generic[T]):
 
     __slots__ = ("_at_ms", "_loan", "_ordinal", "_receiver", "_state", "attempt", "item", "offset")
 
+    _size: ClassVar = 1
+    _apart: ClassVar = None
+    """As a share's."""
+
     item: T
     """What was put."""
     offset: int
@@ -37,7 +40,15 @@ class Message(Generic[T]):
     """How often it has been handed out, this time included; 1 for the first time."""
 
     def __init__(
-        self, receiver: Receiver, loan: Loan, ordinal: int, offset: int, item: T, attempt: int, at_ms: int | None
+        self,
+        receiver: Receiver,
+        loan: Loan,
+        ordinal: int,
+        offset: int,
+        item: T,
+        attempt: int,
+        at_ms: int | None,
+        state: int = HELD,
     ) -> None:
         self._receiver = receiver
         self._loan = loan
@@ -46,7 +57,7 @@ class Message(Generic[T]):
         self.item = item
         self.offset = offset
         self.attempt = attempt
-        self._state = HELD
+        self._state = state
 
     @property
     def put_at(self) -> datetime | None:
@@ -119,74 +130,10 @@ class Message(Generic[T]):
         # Any lock may be held right here: it is only noted.
         try:
             if self._state < ANSWERING:
-                self._receiver.dropped.append((self._loan, self.offset))
+                self._receiver.dropped.append((self._loan, self.offset, 1))
         except AttributeError:  # interrupted as it was made
             pass
 
     def __repr__(self) -> str:
         state = ("", ", unsure", ", being answered", ", answered")[self._state]
         return f"<pqueue.Message {self.offset}, attempt {self.attempt}{state}>"
-
-
-def unanswered(messages: Sequence[Message[Any]]) -> Sequence[Message[Any]]:
-    """Those of them that nobody has answered, or is answering."""
-    return [message for message in messages if message._state < ANSWERING]  # noqa: SLF001  # its own module
-
-
-class Batch(Sequence[Message[T]]):
-    """Messages lent under one claim, in their order. They are answered one by one, or what is left of them at once.
-
-    As a context manager it acts like a message, for those that were not answered within.
-    """
-
-    def __init__(self, receiver: Receiver, messages: Sequence[Message[T]]) -> None:
-        self._receiver = receiver
-        self._messages = messages
-
-    @property
-    def items(self) -> list[T]:
-        """What was put."""
-        return [message.item for message in self._messages]
-
-    def ack(self, wait: bool = True) -> None:
-        """Acknowledge those that are not answered yet, in one step; see `Message.ack`.
-
-        Raises:
-            ClaimLost: some were somebody else's by now; the others are acknowledged.
-            StoreError: no answer; call it again to learn what came of it.
-        """
-        self._receiver.acknowledge(self._held(), wait, rest=True)
-
-    def nack(self, delay: float | None = 0) -> None:
-        """Give back those that are not answered yet; see `Message.nack`."""
-        self._receiver.give_back(self._held(), delay, "", rest=True)
-
-    def extend(self, seconds: float) -> None:
-        """Hold those that are not answered yet for so many seconds from now, at least; see `Message.extend`."""
-        held = self._held()
-        self._receiver.extend(held[0] if held else self._messages[0], seconds)
-
-    def _held(self) -> Sequence[Message[Any]]:
-        return unanswered(self._messages)
-
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    @overload
-    def __getitem__(self, index: int) -> Message[T]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Message[T]]: ...
-    def __getitem__(self, index: int | slice) -> Message[T] | Sequence[Message[T]]:
-        return self._messages[index]
-
-    def __iter__(self) -> Iterator[Message[T]]:
-        return iter(self._messages)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._receiver.leave(self._held(), error)
-
-    def __repr__(self) -> str:
-        return f"<pqueue.Batch of {len(self._messages)}>"

@@ -1,14 +1,12 @@
-"""Messages that one queue object has claimed for its next calls, in their order, for any number of threads."""
+"""What one queue object has claimed for its next calls, in their order, for any number of threads."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
-from pqueue.leases import Loan
-from pqueue.message import Message
 from pqueue.runtime import Runtime
+from pqueue.share import Part, Share, first
 
 _LATELY = 0.1
 """Seconds: a thread that asked so long ago may well not ask again."""
@@ -16,9 +14,7 @@ _LATELY = 0.1
 _LOOK = 0.05
 """Seconds after which a thread that waits for another's claims looks by itself."""
 
-_Messages = list[Message[Any]]
-
-_NONE: _Messages = []
+_NONE: list[Share] = []
 
 
 class Turn:
@@ -51,7 +47,7 @@ class Prefetched:
         self._monotonic = runtime.monotonic
         self._ident = runtime.ident
         self._guard = runtime.lock()
-        self.messages: deque[Message[Any]] = deque()
+        self.shares: deque[Share] = deque()
         """Looked at without the guard to see whether something is there; changed under it."""
         self._turns: list[Turn] = []
         self._over = runtime.event()
@@ -68,34 +64,24 @@ class Prefetched:
         self.closed = False
         """Nothing is kept any more."""
 
-    def pop(self, count: int, lease_ms: int, renews: bool, now: float) -> tuple[_Messages, _Messages]:
-        """At most `count` messages, and what was claimed in another way than is asked for now, or whose lease is over."""
+    def pop(self, count: int, lease_ms: int, renews: bool, now: float) -> tuple[list[Part], list[Share]]:
+        """At most `count` items, and what was claimed in another way than is asked for now, or whose lease is over."""
         with self._guard:
             self._askers[self._ident()] = now
-            messages = self.messages
-            if count == 1 and messages:  # as below, in one piece
-                loan = messages[0]._loan  # noqa: SLF001
+            shares = self.shares
+            unfit = _NONE
+            while shares:
+                share = shares[0]
+                loan = share._loan  # noqa: SLF001
                 if now < loan.deadline and loan.asked_ms == lease_ms and loan.renews == renews:
-                    return [messages.popleft()], _NONE
-            return self._popped(count, lease_ms, renews, now)
-
-    def _popped(self, count: int, lease_ms: int, renews: bool, now: float) -> tuple[_Messages, _Messages]:
-        found: _Messages = []
-        unfit: _Messages = []
-        messages = self.messages
-        known: Loan | None = None
-        while messages and len(found) < count:
-            loan = messages[0]._loan  # noqa: SLF001
-            if loan is not known:
-                # Slept past its lease (rule 16), or lent for another time.
-                if now >= loan.deadline or loan.asked_ms != lease_ms or loan.renews != renews:
-                    unfit.append(messages.popleft())
-                    continue
-                if found:
-                    break
-                known = loan
-            found.append(messages.popleft())
-        return found, unfit
+                    if count == 1 and len(share._items) > 1:  # noqa: SLF001  # as below, in one piece
+                        return [share.first(1)], unfit
+                    found = first(shares, count, loan)
+                    if found:
+                        return found, unfit
+                else:  # slept past its lease (rule 16), or lent for another time
+                    unfit = [*unfit, shares.popleft()]
+            return [], unfit
 
     def turn(self, turn: Turn, *, alone: bool) -> bool:
         """Whether the call may go on: something is there, or the turn is begun, or it is `vain`; else another thread claims.
@@ -107,12 +93,12 @@ class Prefetched:
                 self._askers[self._ident()] = self._monotonic()
                 turn.since = self._number
             turn.vain = self._vain > turn.since
-            return bool(self.messages) or turn.vain or self._begin(turn, alone=alone)
+            return bool(self.shares) or turn.vain or self._begin(turn, alone=alone)
 
     def begin(self, turn: Turn, *, drops: bool = False) -> bool:
         """Whether the turn is begun, alone; not where another thread claims, or unless it `drops` that, something is there."""
         with self._guard:
-            return (drops or not (self.messages or self.closed)) and self._begin(turn, alone=True)
+            return (drops or not (self.shares or self.closed)) and self._begin(turn, alone=True)
 
     def _begin(self, turn: Turn, *, alone: bool) -> bool:
         turns = self._turns
@@ -159,19 +145,19 @@ class Prefetched:
         """A turn is over: those that wait look."""
         self._over.set()
 
-    def keep(self, messages: Sequence[Message[Any]]) -> bool:
+    def keep(self, shares: Sequence[Share]) -> bool:
         """Whether they are kept for the next calls."""
         with self._guard:
             if not self.closed:
                 self.since = self._monotonic()
-                self.messages.extend(messages)
+                self.shares.extend(shares)
             return not self.closed
 
-    def drop(self) -> Sequence[Message[Any]]:
+    def drop(self) -> Sequence[Share]:
         """All of it, not to be handed out."""
         with self._guard:
-            messages, self.messages = self.messages, deque()
-            return messages
+            shares, self.shares = self.shares, deque()
+            return shares
 
     def close(self) -> None:
         """Keep nothing any more."""

@@ -24,7 +24,7 @@ from pqueue.errors import Empty, QueueError, SerializationError, ShutDown, Store
 from pqueue.leases import Leases
 from pqueue.lending import Lending
 from pqueue.log import Log
-from pqueue.message import Batch, Message
+from pqueue.message import Message
 from pqueue.opening import find
 from pqueue.parts import Parts
 from pqueue.peek import Glance
@@ -33,6 +33,7 @@ from pqueue.reopening import Origin, reopen
 from pqueue.request import Answer
 from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
+from pqueue.share import Batch, Part
 from pqueue.stats import Rates, Stats, survey
 from pqueue.stream import BATCH, Stream
 from pqueue.tasks import Tasks
@@ -366,7 +367,8 @@ class Queue(Generic[T]):
             Empty, SerializationError, CorruptSegment, ShutDown: see `get`.
             StoreError: no answer; what was lent, if it was, comes with the next call.
         """
-        return self._received(1, block, timeout, lease)[0]
+        message: Message[T] = self._received(1, block, timeout, lease)[0]
+        return message
 
     def receive_many(
         self, n: int, block: bool = True, timeout: float | None = None, lease: float | None = None
@@ -389,7 +391,7 @@ class Queue(Generic[T]):
                 return
             yield message
 
-    def _received(self, n: int, block: bool, timeout: float | None, lease: float | None) -> list[Message[T]]:
+    def _received(self, n: int, block: bool, timeout: float | None, lease: float | None) -> list[Any]:
         if timeout is not None and block:
             check_timeout(timeout)
         if lease is not None and not 0 < 1000 * lease < inf:
@@ -398,12 +400,12 @@ class Queue(Generic[T]):
         how = self._lend, n, lease_ms, self._auto_extend
         return self._looked(*how) or self._wait(lambda: self._looked(*how), block, timeout, self._return)
 
-    def _lend(self, n: int, lease_ms: int, renews: bool) -> list[Message[T]]:
+    def _lend(self, n: int, lease_ms: int, renews: bool) -> list[Part]:
         if self._ahead is not None and self._ahead.holds:
             self._ahead.release()  # what it holds comes first
         return self._receiver.take(n, lease_ms, renews)
 
-    def _return(self, messages: Sequence[Message[T]]) -> None:
+    def _return(self, messages: Sequence[Part]) -> None:
         """Interrupted before they were handed out: others may have them at once."""
         with suppress(QueueError):
             self._receiver.give_back(messages, 0, "", counted=False)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
-from itertools import repeat
 from math import inf
 from typing import Any
 
 from pqueue.errors import ClaimLost, ShutDown, StoreError
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
-from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message, unanswered
+from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
 from pqueue.prefetched import Prefetched, Turn
 from pqueue.request import Answer
 from pqueue.retry import Retry, text_of
 from pqueue.runtime import Runtime
+from pqueue.share import Part, Share, first, size, unanswered
 from pqueue.words import were
 
 log = logging.getLogger("pqueue")
@@ -29,6 +29,10 @@ _LINGER = 0.05
 
 _CALLS = 8
 """Calls that one claim serves, where the caller is quick or its acknowledgements need not wait."""
+
+_MOST_CALLS = 64
+_WORTH = 0.016
+"""As many calls as so many seconds are worth, at most, where the caller has been quick for long."""
 
 _MOST = 1000
 """Items that a quick caller's claims have at most, but for what one call asks for."""
@@ -79,25 +83,27 @@ class Receiver:
         """Whether nobody waited for the last acknowledgement."""
         self._quick = False
         """Whether the last answer came within `_QUICK` of the one before."""
-        self.dropped: deque[tuple[Loan, int]] = deque()
+        self._pace = _SOON
+        """Seconds from one answer to the next, of late."""
+        self.dropped: deque[tuple[Loan, int, int]] = deque()
         self._leases.chore(self._attend, lambda: bool(self._tab))
 
     @property
     def ahead(self) -> bool:
         """Whether something is claimed for the next call."""
-        return bool(self._prefetched.messages)
+        return bool(self._prefetched.shares)
 
     @property
     def unanswered(self) -> int:
         """Items whose acknowledgement nobody waits for, and which has not gone out."""
         return self._tab.acknowledged
 
-    def take(self, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
-        """At most `count` messages of one claim; none where nothing could be handed out now."""
+    def take(self, count: int, lease_ms: int, renews: bool) -> list[Part]:
+        """At most `count` items of one claim; none where nothing could be handed out now."""
         now = self._monotonic()
         soon = renews and now - self._answered < _SOON
         self._asked = (count, lease_ms) if soon else None
-        if self._prefetched.messages:
+        if self._prefetched.shares:
             found = self._popped(count, lease_ms, renews, now)
             if found:
                 return found
@@ -118,27 +124,27 @@ class Receiver:
             if self._prefetched.waiting:
                 self._prefetched.wake()
 
-    def _popped(self, count: int, lease_ms: int, renews: bool, now: float) -> list[Message[Any]]:
+    def _popped(self, count: int, lease_ms: int, renews: bool, now: float) -> list[Part]:
         found, unfit = self._prefetched.pop(count, lease_ms, renews, now)
         if unfit:
             self._unseen(unfit)
         return found
 
-    def _claimed(self, turn: Turn, count: int, lease_ms: int, renews: bool) -> list[Message[Any]]:
+    def _claimed(self, turn: Turn, count: int, lease_ms: int, renews: bool) -> list[Part]:
         if len(self.dropped) > _MOST:  # where nothing is renewed, no keeper looks
             self._note_dropped()
         wanted = max(count, min(count * turn.calls, _MOST))
         if turn.alone and self._eager:
-            wanted = _calls(wanted, _EAGER_MOST)
+            wanted = _calls(wanted, _CALLS, _EAGER_MOST)
         loan = self._lent(wanted, lease_ms, renews=renews)
         if loan is None:
             self._prefetched.nothing(turn)
             return []
         made = self._made(loan)
-        if len(made) > count:
-            self._keep(made[count:])
-            del made[count:]
-        return made
+        found = first(made, count, loan)
+        if made:
+            self._keep(made)
+        return found
 
     def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
         for _ in range(_TRIES):
@@ -153,14 +159,14 @@ class Receiver:
             self._unseen(self._made(loan))
         return None
 
-    def acknowledge(self, messages: Sequence[Message[Any]], wait: bool = True, *, rest: bool = False) -> None:
+    def acknowledge(self, messages: Sequence[Part], wait: bool = True, *, rest: bool = False) -> None:
         """See `Message.ack`. `rest`: those of them that no other thread answers meanwhile."""
         self._eager = not wait
         if not wait and messages and self._noted(messages, rest=rest):
             return
         asked = self._asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
-        if asked is None or self._prefetched.messages or not messages or messages[0]._loan.left != len(messages):  # noqa: SLF001
+        if asked is None or self._prefetched.shares or not messages or messages[0]._loan.left != size(messages):  # noqa: SLF001
             self._answer(messages, _ACK, rest=rest)
             return
         turn = Turn()
@@ -170,7 +176,9 @@ class Receiver:
                 lend = 0
             elif turn.calls > 1:
                 lend = max(lend, min(lend * turn.calls, _MOST))
-            self._answer(messages, _ACK, _calls(lend, _MOST) if self._quick else lend, lease_ms, rest=rest)
+            if self._quick:
+                lend = _calls(lend, min(max(_CALLS, int(_WORTH / self._pace)), _MOST_CALLS), _MOST)
+            self._answer(messages, _ACK, lend, lease_ms, rest=rest)
         finally:
             turn.over = True
             if self._prefetched.waiting:
@@ -178,7 +186,7 @@ class Receiver:
 
     def give_back(
         self,
-        messages: Sequence[Message[Any]],
+        messages: Sequence[Part],
         delay: float | None,
         error: str,
         *,
@@ -189,7 +197,7 @@ class Receiver:
         if delay is not None and not 0 <= 1000 * delay < inf:
             raise ValueError("'delay' must be a non-negative number")
         said = text_of(error)
-        groups: dict[int, list[Message[Any]]] = {}
+        groups: dict[int, list[Part]] = {}
         for message in messages:
             groups.setdefault(message.attempt if delay is None else 0, []).append(message)
         for attempt, group in groups.items():
@@ -197,11 +205,11 @@ class Receiver:
             kind = Answer("", _NOWHERE, back=True, delay_ms=delay_ms, counted=counted, error=said)
             self._answer(group, kind, rest=rest)
 
-    def reject(self, messages: Sequence[Message[Any]], reason: str) -> None:
+    def reject(self, messages: Sequence[Part], reason: str) -> None:
         """See `Message.reject`."""
         self._answer(messages, Answer("", _NOWHERE, bury="rejected", error=text_of(reason)))
 
-    def leave(self, messages: Sequence[Message[Any]], error: BaseException | None) -> None:
+    def leave(self, messages: Sequence[Part], error: BaseException | None) -> None:
         """At the end of a `with` block."""
         held = unanswered(messages)
         if not held:
@@ -214,7 +222,7 @@ class Receiver:
         except ClaimLost as lost:
             log.warning("%s", lost)  # the block's own error is what is raised
 
-    def extend(self, message: Message[Any], seconds: float) -> None:
+    def extend(self, message: Part, seconds: float) -> None:
         """See `Message.extend`."""
         if not 0 <= 1000 * seconds < inf:
             raise ValueError("'seconds' must be a non-negative number")
@@ -250,16 +258,29 @@ class Receiver:
         self._prefetched.close()
         self.release()
 
+    def apart(self, parts: Sequence[Part]) -> tuple[Sequence[Message[Any]], bool]:
+        """A message for each item of these; and whether these are to stay: another thread may be answering for a whole share."""
+        made: list[Message[Any]] = []
+        whole = True
+        with self._guard:
+            for part in parts:
+                if isinstance(part, Message):
+                    made.append(part)
+                else:
+                    made += part.messages()
+                    whole = whole and part.told
+        return made, whole
+
     # -- within -------------------------------------------------------------------------------------------------------
 
-    def _keep(self, messages: Sequence[Message[Any]]) -> None:
+    def _keep(self, messages: Sequence[Share]) -> None:
         """For the next calls; closed meanwhile, nobody will ask for it."""
         if self._prefetched.keep(messages):
             self._leases.within(_STALE)
         else:
             self._unseen(messages)
 
-    def _unseen(self, messages: Sequence[Message[Any]]) -> None:
+    def _unseen(self, messages: Sequence[Part]) -> None:
         """Have these, which nobody was handed, given back, with the next swap or soon."""
         for answer in _answers(messages, _BACK):
             self._tab.add(answer)
@@ -268,17 +289,12 @@ class Receiver:
         self._due = min(self._due, self._monotonic() + _LINGER)
         self._leases.within(_LINGER)
 
-    def _made(self, loan: Loan) -> list[Message[Any]]:
-        made: list[Message[Any]] = []
-        for (ordinal, start, stop), items, attempts, times in loan.lots:
-            made += [
-                Message(self, loan, ordinal, offset, item, attempts, at_ms)
-                for offset, item, at_ms in zip(range(start, stop), items, times or repeat(None), strict=False)
-            ]
-        loan.lots = ()  # each item goes with its message
+    def _made(self, loan: Loan) -> deque[Share]:
+        made = deque(Share.of(self, loan, lot) for lot in loan.lots)
+        loan.lots = ()  # each item goes with its share
         return made
 
-    def _noted(self, messages: Sequence[Message[Any]], *, rest: bool) -> bool:
+    def _noted(self, messages: Sequence[Part], *, rest: bool) -> bool:
         """Acknowledge these with the next swap, or soon; False where the lease is nearly over, or nobody is left to send it."""
         now = self._answered = self._monotonic()
         loan = messages[0]._loan  # noqa: SLF001
@@ -296,25 +312,25 @@ class Receiver:
             self._ended(messages)
         self._due = min(self._due, now + wait)
         self._leases.within(wait)
-        lost = len(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
+        lost = size(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
         if lost:
             raise _lost(lost, messages)
         return True
 
     def _answer(
-        self, asked: Sequence[Message[Any]], kind: Answer, lend: int = 0, lease_ms: int = 0, *, rest: bool = False
+        self, asked: Sequence[Part], kind: Answer, lend: int = 0, lease_ms: int = 0, *, rest: bool = False
     ) -> None:
         """Answer for these in one swap, which may lend what the next call will ask for."""
         if not asked:
             return
-        messages: Sequence[Message[Any]] = () if rest else asked
+        messages: Sequence[Part] = () if rest else asked
         loan: Loan | None = None
         try:
             with self._guard:
                 if rest:
                     messages = unanswered(asked)
                 answers = self._begun(messages, kind)
-            lost = len(messages)
+            lost = size(messages)
             if answers:
                 settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, ride=True)
                 lost -= settled[0] if len(settled) == 1 else sum(settled)
@@ -329,7 +345,9 @@ class Receiver:
         now = self._monotonic()
         with self._guard:
             self._ended(messages)
-            self._quick = now - self._answered < _QUICK
+            since = now - self._answered
+            self._quick = since < _QUICK
+            self._pace += (min(since, _SOON) - self._pace) / 8
             self._answered = now
         if loan is not None:
             self._keep(self._made(loan))
@@ -347,7 +365,7 @@ class Receiver:
                 "the queue object that received this is closed; what it had not answered is handed out again"
             ) from error
 
-    def _begun(self, messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
+    def _begun(self, messages: Sequence[Part], kind: Answer) -> list[Answer]:
         """Mark them as being answered; an answer for each run of neighbours, but for what is lost. Under the guard.
 
         Raises:
@@ -370,36 +388,38 @@ class Receiver:
             message._state = ANSWERING  # noqa: SLF001
         return _answers(held, kind)
 
-    def _ended(self, messages: Sequence[Message[Any]]) -> None:
+    def _ended(self, messages: Sequence[Part]) -> None:
         """Mark them as answered; under the guard."""
         for message in messages:
             message._state = ANSWERED  # noqa: SLF001
             loan = message._loan  # noqa: SLF001
-            loan.left -= 1
+            loan.left -= message._size  # noqa: SLF001
             if not loan.left:
                 self._leases.done(loan)
 
-    def _settled(self, loan: Loan) -> None:
-        """One more of its items is in nobody's hand; under the guard."""
-        loan.left -= 1
+    def _settled(self, loan: Loan, count: int) -> None:
+        """So many more of its items are in nobody's hand; under the guard."""
+        loan.left -= count
         if not loan.left:
             self._leases.done(loan)
 
     def _note_dropped(self) -> None:
         dropped = []
+        total = 0
         while self.dropped:
             try:
-                loan, offset = self.dropped.popleft()
+                loan, offset, count = self.dropped.popleft()
             except IndexError:  # another thread's
                 break
             if self._leases.hold(loan):  # not a parent's, not lost
                 dropped.append(offset)
+                total += count
                 with self._guard:
-                    self._settled(loan)
+                    self._settled(loan, count)
         if dropped:
             log.warning(
                 "%s dropped without an answer, from offset %d on: the lease is left to end",
-                were(len(dropped), "message"),
+                were(total, "message"),
                 min(dropped),
             )
 
@@ -417,12 +437,12 @@ class Receiver:
     def _attend(self, now: float) -> float | None:
         """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
         self._note_dropped()
-        if self._prefetched.messages and now - self._prefetched.since >= _STALE:
+        if self._prefetched.shares and now - self._prefetched.since >= _STALE:
             self._give_back_stale()
         elif self._tab and now >= self._due:
             self.flush()
         waits = [_STALE] if now - self._answered < _STALE else []
-        if self._prefetched.messages:
+        if self._prefetched.shares:
             waits.append(max(_LINGER, self._prefetched.since + _STALE - now))
         if self._tab:
             waits.append(max(_LINGER, self._due - now))
@@ -435,39 +455,38 @@ _ACK = Answer("", _NOWHERE)
 _BACK = Answer("", _NOWHERE, back=True, counted=False)
 
 
-def _calls(count: int, most: int) -> int:
-    """How many items to claim for some calls for so many each, beyond what one asks for `most`."""
-    return max(count, min(_CALLS * count, most))
+def _calls(count: int, calls: int, most: int) -> int:
+    """How many items to claim for so many calls for so many each, beyond what one asks for `most`."""
+    return max(count, min(calls * count, most))
 
 
-def _answers(messages: Sequence[Message[Any]], kind: Answer) -> list[Answer]:
+def _answers(parts: Sequence[Part], kind: Answer) -> list[Answer]:
     """An answer of this kind for each run of neighbours."""
-    if len(messages) == 1:
-        one = messages[0]
-        where = _new(Range, (one._ordinal, one.offset, one.offset + 1))  # noqa: SLF001
+    if len(parts) == 1 and (one := parts[0])._size:  # noqa: SLF001
+        where = _new(Range, (one._ordinal, one.offset, one.offset + one._size))  # noqa: SLF001
         return [_new(Answer, (one._loan.claim, where, *kind[2:]))]  # noqa: SLF001
     answers: list[Answer] = []
     known: Loan | None = None
     ordinal = start = stop = -1
-    for message in messages:
-        loan, offset = message._loan, message.offset  # noqa: SLF001
-        if offset == stop and loan is known and message._ordinal == ordinal:  # noqa: SLF001
-            stop += 1
+    for part in parts:
+        loan, offset = part._loan, part.offset  # noqa: SLF001
+        if offset == stop and loan is known and part._ordinal == ordinal:  # noqa: SLF001
+            stop += part._size  # noqa: SLF001
             continue
-        if known is not None:
+        if start < stop and known is not None:
             answers.append(_new(Answer, (known.claim, _new(Range, (ordinal, start, stop)), *kind[2:])))
-        known, ordinal, start, stop = loan, message._ordinal, offset, offset + 1  # noqa: SLF001
-    if known is not None:
+        known, ordinal, start, stop = loan, part._ordinal, offset, offset + part._size  # noqa: SLF001
+    if start < stop and known is not None:
         answers.append(_new(Answer, (known.claim, _new(Range, (ordinal, start, stop)), *kind[2:])))
     return answers
 
 
-def _answered(message: Message[Any]) -> ClaimLost:
+def _answered(message: Part) -> ClaimLost:
     return ClaimLost(f"the message of offset {message.offset} was answered before; this answer changed nothing")
 
 
-def _lost(count: int, messages: Sequence[Message[Any]]) -> ClaimLost:
-    first = messages[0].offset
-    if len(messages) == 1:
-        return ClaimLost(f"too late for the item at offset {first}: its lease ran out, others may get it, or have")
-    return ClaimLost(f"too late for {count} of {len(messages)} items from offset {first} on: their lease ran out")
+def _lost(count: int, messages: Sequence[Part]) -> ClaimLost:
+    start, total = messages[0].offset, size(messages)
+    if total == 1:
+        return ClaimLost(f"too late for the item at offset {start}: its lease ran out, others may get it, or have")
+    return ClaimLost(f"too late for {count} of {total} items from offset {start} on: their lease ran out")

@@ -35,7 +35,7 @@ def by_hundreds(queue: Any, count: int) -> None:
     while left:
         batch = queue.receive_many(min(100, left))
         batch.ack()
-        left -= len(batch)
+        left -= len(batch.items)
 
 
 def theirs(queue: Any, count: int) -> None:

@@ -65,7 +65,7 @@ def test_what_was_claimed_ahead_and_slept_past_its_lease_comes_again(place):
         queue.put_many(range(4))
         for _ in range(2):
             queue.receive().ack()
-        for loan in {one._loan for one in queue._receiver._prefetched.messages}:
+        for loan in {one._loan for one in queue._receiver._prefetched.shares}:
             loan.deadline = float("-inf")
         message = queue.receive()
         assert (message.item, message.attempt) == (2, 1)
@@ -426,10 +426,10 @@ def test_a_quick_loop_has_some_calls_claimed_by_one_acknowledgement_and_a_batch_
         queue.put_many(range(3000))
         for _ in range(40):
             queue.receive().ack()
-        assert len(queue._receiver._prefetched.messages) <= 8
+        assert sum(share._size for share in queue._receiver._prefetched.shares) <= 64
         for _ in range(4):
             queue.receive_many(400).ack()
-            assert len(queue._receiver._prefetched.messages) <= 1000
+            assert sum(share._size for share in queue._receiver._prefetched.shares) <= 1000
 
 
 def test_the_short_way_does_not_acknowledge_what_the_store_s_clock_has_ended(place, monkeypatch):
@@ -482,7 +482,7 @@ def test_a_batch_answers_the_others_though_one_is_answered_meanwhile(place, monk
     with place.open() as queue:
         queue.put_many(range(10))
         batch = queue.receive_many(10)
-        held = pqueue.message.unanswered
+        held = pqueue.share.unanswered
         asked = []
 
         def meanwhile(messages):
@@ -492,7 +492,7 @@ def test_a_batch_answers_the_others_though_one_is_answered_meanwhile(place, monk
                 batch[4].ack()
             return found
 
-        monkeypatch.setattr("pqueue.message.unanswered", meanwhile)
+        monkeypatch.setattr("pqueue.share.unanswered", meanwhile)
         if how == "with":
             with batch:
                 pass

@@ -208,7 +208,7 @@ def test_messages_that_are_dropped_and_never_renewed_are_not_kept(tmp_path, monk
             queue.receive(lease=600)
         dropped = queue._receiver.dropped
         assert 0 < len(dropped) <= 21
-        assert not any(loan.lots for loan, _ in dropped)
+        assert not any(loan.lots for loan, *_ in dropped)
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e306])

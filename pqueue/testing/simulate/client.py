@@ -23,10 +23,14 @@ from pqueue.lending import Lending
 from pqueue.message import Message
 from pqueue.queue import Queue
 from pqueue.request import Answer, Outcome, Request
+from pqueue.share import Batch
 from pqueue.testing.simulate.oracle import BUFFERED, OK, PLAIN, UNKNOWN, Oracle, Put, Take
 from pqueue.testing.simulate.runtime import SimRuntime
 from pqueue.testing.simulate.store import Place, SimStore
 from pqueue.testing.simulate.world import Fiber, Interrupt, World
+
+WHOLE = 7
+"""The choice that acknowledges a batch that nobody has looked at; one more gives it back."""
 
 
 class Op(NamedTuple):
@@ -329,7 +333,7 @@ class Client:
             lending.done(1)
 
     def do_receive(self, _: str, op: Op) -> None:
-        """Receive messages, and answer for each as the choices say."""
+        """Receive messages, and answer for each as the choices say; or, from `WHOLE` on, for the batch."""
         self.gets = True
         queue = self.open()
         try:
@@ -344,6 +348,9 @@ class Client:
         except (StoreError, PutUncertain, Interrupt) as error:
             if not isinstance(error, StoreError):
                 self.oracle.flushed(self.name, UNKNOWN)  # a buffered queue's `receive` flushes
+            return
+        if op.choices and op.choices[0] >= WHOLE:
+            self._answer_whole(batch, op.choices[0], op.seconds)
             return
         for message in batch:
             claim = message._loan.claim  # noqa: SLF001  # the oracle knows it by that
@@ -369,6 +376,32 @@ class Client:
             self.oracle.tell(self.name, claim, message.offset, message.offset + 1, settled)
         elif choice == 6 and settled:
             self.oracle.buried.add(message.item)
+
+    def _answer_whole(self, batch: Batch[str], choice: int, seconds: float) -> None:
+        """A batch that nobody looks at: acknowledge it, or give it back."""
+        parts = batch._parts  # noqa: SLF001  # its claims, and where they are
+        where = [(part._loan.claim, part.offset, part._size) for part in parts]  # noqa: SLF001
+        claims = [claim for claim, _, count in where for _ in range(count)]
+        for claim, item in zip(claims, batch.items, strict=True):
+            self.world.note("handed", item, f"in a batch of {claim}")
+            self.oracle.hand(item, self.name, "lend", self.now_ms(), claim)
+        if seconds:
+            self.runtime_sleep(seconds)
+        for _try in range(3):
+            try:
+                if choice == WHOLE:
+                    batch.ack(wait=not self.setup.eager)
+                else:
+                    batch.nack(0.5)
+            except (StoreError, Interrupt):
+                continue
+            except ClaimLost:
+                return  # for some of it: which is not told
+            self.world.note("answered", f"{len(batch)} from {where[0][1]} on", str(choice))
+            if choice == WHOLE and not self.setup.eager:
+                for claim, offset, count in where:
+                    self.oracle.tell(self.name, claim, offset, offset + count, count)
+            return
 
     def _settled(self, message: Message[str], choice: int) -> int | None:
         """Whether the claim held, as far as that was told; asked again while it was not."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pqueue.testing.simulate.client import Client, Op, Setup
+from pqueue.testing.simulate.client import WHOLE, Client, Op, Setup
 from pqueue.testing.simulate.conditions import conditions
 from pqueue.testing.simulate.faults import PROFILES, Faults
 from pqueue.testing.simulate.judge import Judge
@@ -119,6 +119,8 @@ def _receiver(rng: random.Random) -> tuple[Op, ...]:
             ops.append(Op("sleep", seconds=rng.choice((0.01, 0.1, 0.6, 3.0))))
         else:
             choices = tuple(rng.choice((0, 0, 0, 0, 1, 2, 3, 4, 5, 6)) for _ in range(3))
+            if rng.random() < 0.3:
+                choices = (rng.choice((WHOLE, WHOLE, WHOLE + 1)),)
             ops.append(Op("receive", rng.choice((1, 1, 2, 4)), choices, rng.choice((0.0, 0.0, 0.5, 3.0))))
     return tuple(ops)
 

@@ -1,0 +1,186 @@
+"""Batches: answered for as one until somebody looks at their messages, and then one by one, whoever does what meanwhile."""
+
+import gc
+import threading
+import time
+
+import pytest
+
+import pqueue
+from tests.support.points import ONLY, Interrupted, counting
+
+
+def left(queue):
+    """What can be handed out now, with its attempt, acknowledged."""
+    found = []
+    while True:
+        try:
+            batch = queue.receive_many(100, block=False)
+        except pqueue.Empty:
+            return found
+        found += [(message.item, message.attempt) for message in batch]
+        batch.ack()
+
+
+@pytest.mark.parametrize("looked", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"segment_items": 7}, {"record_times": True}])
+def test_what_a_batch_holds_is_the_same_whether_it_was_looked_at_or_not(place, settings, looked):
+    with place.open(**settings) as queue:
+        for start in range(0, 30, 5):
+            queue.put_many(range(start, start + 5))
+        for start in range(0, 20, 10):
+            batch = queue.receive_many(10)
+            assert len(batch) == 10
+            if looked:
+                assert [message.offset for message in batch] == list(range(start, start + 10))
+                assert batch[3] is batch[3]
+            assert batch.items == list(range(start, start + 10))
+            batch.nack() if start else batch.ack()
+            messages = list(batch)
+            assert [(message.item, message.offset, message.attempt) for message in messages] == [
+                (item, item, 1) for item in range(start, start + 10)
+            ]
+            assert all((message.put_at is not None) == ("record_times" in settings) for message in messages)
+            with pytest.raises(pqueue.ClaimLost):
+                messages[0].ack()
+            batch.ack()
+        assert left(queue) == [*[(item, 2) for item in range(10, 20)], *[(item, 1) for item in range(20, 30)]]
+
+
+def test_a_batch_is_looked_at_when_some_of_it_is_answered(place):
+    with place.open() as queue:
+        queue.put_many(range(10))
+        with queue.receive_many(10) as batch:
+            batch[4].nack()
+            batch[-1].reject("no")
+            assert len(batch) == 10
+        assert left(queue) == [(4, 2)]
+        assert [letter.offset for letter in queue.dead] == [9]
+
+
+def test_a_batch_that_is_dropped_unseen_is_told_and_comes_again(place, caplog):
+    with place.open() as queue:
+        queue.put_many(range(10))
+        queue.receive_many(7, lease=1)
+        gc.collect()
+        held = queue.receive(lease=1)
+        assert held.item == 7
+        assert [queue.receive(timeout=20).item for _ in range(9)] == [8, 9, *range(7)]
+        assert "7 messages were dropped without an answer, from offset 0 on" in caplog.text
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_batch_that_is_looked_at_while_it_is_acknowledged_is_acknowledged(place, monkeypatch, fails):
+    """By another thread, and where nobody hears of the acknowledgement it is to be repeated."""
+    with place.open() as queue:
+        queue.put_many(range(10))
+        batch = queue.receive_many(10)
+        ask = queue._leases.ask
+        seen = []
+
+        def looking(*args, **how):
+            outcome = ask(*args, **how)
+            thread = threading.Thread(target=lambda: seen.extend(batch))
+            thread.start()
+            thread.join(20)
+            if fails:
+                raise pqueue.StoreError("no answer")
+            return outcome
+
+        with monkeypatch.context() as patched:
+            patched.setattr(queue._leases, "ask", looking)
+            if fails:
+                with pytest.raises(pqueue.StoreError):
+                    batch.ack()
+            else:
+                batch.ack()
+        assert [message.item for message in seen] == list(range(10))
+        with pytest.raises(pqueue.ClaimLost, match="before"):
+            seen[0].ack()
+        if fails:
+            with pytest.raises(pqueue.ClaimLost, match="too late for 10 of 10"):  # what the first has done
+                batch.ack()
+        assert not any(message in seen for message in batch) or not fails
+        with pytest.raises(pqueue.ClaimLost, match="before"):
+            batch[0].ack()
+        assert left(queue) == []
+
+
+def test_a_batch_whose_acknowledgement_failed_is_answered_one_by_one(place, monkeypatch):
+    with place.open() as queue:
+        queue.put_many(range(4))
+        batch = queue.receive_many(4)
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                queue._leases, "ask", lambda *_, **__: (_ for _ in ()).throw(pqueue.StoreError("no answer"))
+            )
+            with pytest.raises(pqueue.StoreError):
+                batch.ack()
+        for message in batch:
+            assert "unsure" in repr(message)
+            message.ack()
+        assert left(queue) == []
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("singly", [False, True])
+def test_an_interrupt_as_a_batch_is_looked_at_leaves_all_of_it_to_be_answered(place, singly):
+    with place.open() as queue:
+        queue.put_many(range(1000))
+        for at in counting():
+            batch = queue.receive_many(5)
+            cut = Interrupted(lambda batch=batch: list(batch), at)
+            gc.collect()
+            if singly:
+                for message in batch:
+                    message.ack()
+            else:
+                batch.ack()
+            with queue.receive(block=False) as probe:
+                assert probe.item == batch.items[-1] + 1, cut.where
+            assert not queue._receiver.dropped, cut.where
+            if not cut.where:
+                break
+        assert left(queue) == [(item, 1) for item in range(probe.item + 1, 1000)]
+    assert at > 5
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_interrupt_as_a_batch_is_taken_costs_what_is_in_hand_at_most(place, count):
+    """Of what one acknowledgement has claimed for several calls; nothing is handed out twice, or under another offset."""
+    for at in counting({"folder": 1, "memory": 1, "bucket": 5}[place.kind.split("-")[0]]):
+        with place.again().open() as queue:
+            queue.put_many(range(40))
+            for _ in range(4):
+                queue.receive_many(count).ack()
+            cut = Interrupted(lambda queue=queue: queue.receive_many(count), at)
+            gc.collect()
+            found = []
+            while True:
+                try:
+                    batch = queue.receive_many(count, block=False)
+                except pqueue.Empty:
+                    break
+                assert [message.offset for message in batch] == batch.items, cut.where
+                found += batch.items
+                batch.ack()
+            if not cut.where:
+                break
+            assert found == sorted(set(found)), (cut.where, found)
+            missing = set(range(4 * count, 40)) - set(found)
+            assert missing <= set(range(4 * count, 5 * count)), (cut.where, found)
+    assert at > 20
+
+
+@pytest.mark.parametrize(("pause", "most"), [(0.0, 64), (0.001, 16), (0.0019, 8), (0.0021, 1)])
+def test_how_much_is_claimed_ahead_is_a_matter_of_the_pace(place, pause, most):
+    with place.open() as queue:
+        queue.put_many(range(3000))
+        for number in range(200):
+            queue.receive().ack()
+            time.sleep(pause)  # never for less
+            ahead = sum(share._size for share in queue._receiver._prefetched.shares)
+            assert ahead <= (most if number > 130 else 64)
