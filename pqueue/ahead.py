@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan, Tab
@@ -21,9 +21,6 @@ _SOON = 0.1
 _TIMES = 8
 _MOST = 8000
 """How much more, and how many at most."""
-
-NOTHING: Final = object()
-"""`pop`'s answer where nothing is claimed ahead."""
 
 
 class Ahead:
@@ -55,13 +52,16 @@ class Ahead:
 
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
-        self._guard = self._runtime.lock()
+        self.guard = self._runtime.lock()
+        """Under it, and until the loan's deadline, the last of what is `ready` may be popped: slept past that, somebody else
+        may own it (rule 16). `Queue.get` does so by itself, since a call more is a seventh of its time."""
         self._fetching = self._runtime.lock()
         self._tab = Tab(self._runtime, self._leases)
         self._held: deque[tuple[Loan, Lot]] = deque()
-        self._loan: Loan | None = None
+        self.loan: Loan | None = None
+        """That `ready` is of."""
         self._lot = Lot(Range(0, 0, 0), ())
-        self._ready: list[Any] = []
+        self.ready: list[Any] = []
         """What is left of the first lot held, the next item last."""
         self._noted = 0
         """Items of that lot whose hand-out is on the tab."""
@@ -75,23 +75,14 @@ class Ahead:
     @property
     def holds(self) -> bool:
         """Whether something is claimed ahead and not handed out."""
-        return bool(self._ready or self._held)
+        return bool(self.ready or self._held)
 
     @property
     def unanswered(self) -> int:
         """Items handed out whose acknowledgement has not gone out."""
-        with self._guard:
+        with self.guard:
             self._note()
             return self._tab.acknowledged
-
-    def pop(self) -> Any:
-        """The next item that is claimed ahead; `NOTHING` where there is none."""
-        with self._guard:
-            loan = self._loan
-            # Slept past the lease, somebody else may own it (rule 16).
-            if self._ready and loan is not None and self._monotonic() < loan.deadline:
-                return self._ready.pop()
-        return NOTHING
 
     def take(self, count: int) -> list[Any]:
         """At most `count` items; none where nothing is stored that could be handed out now."""
@@ -108,15 +99,15 @@ class Ahead:
             loan = self._tab.send(wanted, self._lease_ms)
             self._sent = self._fetched = self._monotonic()
             if loan is not None:
-                with self._guard:
+                with self.guard:
                     self._held.extend((loan, lot) for lot in loan.lots)
                 self._leases.within(self._linger)
             return self._slice(count)
 
     def held(self) -> list[Any]:
         """What is claimed ahead and not handed out, in order."""
-        with self._guard:
-            return [*reversed(self._ready), *(item for _, lot in self._held for item in lot.items)]
+        with self.guard:
+            return [*reversed(self.ready), *(item for _, lot in self._held for item in lot.items)]
 
     def drain(self) -> int:
         """Treat what is claimed ahead as handed out; how many items that were."""
@@ -127,7 +118,7 @@ class Ahead:
 
     def flush(self) -> None:
         """Send the acknowledgements of what was handed out."""
-        with self._guard:
+        with self.guard:
             self._note()
         self._tab.send()
         self._sent = self._monotonic()
@@ -144,58 +135,58 @@ class Ahead:
             self._give_back()
 
     def _give_back(self) -> None:
-        with self._guard:
+        with self.guard:
             self._note()
-            if self._loan is not None:
-                self._held.appendleft((self._loan, self._lot))
+            if self.loan is not None:
+                self._held.appendleft((self.loan, self._lot))
             for loan, lot in self._held:
-                start = lot.where.start + (self._noted if loan is self._loan and lot is self._lot else 0)
+                start = lot.where.start + (self._noted if loan is self.loan and lot is self._lot else 0)
                 if start < lot.where.stop:
                     self._tab.add(_unseen(loan, lot.where._replace(start=start)))
                 self._leases.done(loan)
             self._held.clear()
-            self._ready = []
-            self._loan = None
+            self.ready = []
+            self.loan = None
         self._tab.send()
 
     def _slice(self, count: int) -> list[Any]:
-        with self._guard:
-            while self._ready or self._next():
-                loan = self._loan
+        with self.guard:
+            while self.ready or self._next():
+                loan = self.loan
                 assert loan is not None
                 if self._monotonic() >= loan.deadline:
-                    log.warning("%s claimed ahead and not asked for within the lease", were(len(self._ready), "item"))
+                    log.warning("%s claimed ahead and not asked for within the lease", were(len(self.ready), "item"))
                     self._note()
                     start = self._lot.where.start + self._noted
                     self._tab.add(_unseen(loan, self._lot.where._replace(start=start)))
-                    self._noted += len(self._ready)
-                    self._ready = []
+                    self._noted += len(self.ready)
+                    self.ready = []
                     continue
-                items = self._ready[: -count - 1 : -1]
-                del self._ready[-count:]
+                items = self.ready[: -count - 1 : -1]
+                del self.ready[-count:]
                 return items
             return []
 
     def _next(self) -> bool:
         """Go on to the next lot held; under the guard."""
         self._note()
-        if self._loan is not None and not (self._held and self._held[0][0] is self._loan):
-            self._leases.done(self._loan)
+        if self.loan is not None and not (self._held and self._held[0][0] is self.loan):
+            self._leases.done(self.loan)
         if not self._held:
-            self._loan = None
+            self.loan = None
             return False
-        self._loan, self._lot = self._held.popleft()
-        self._ready = list(self._lot.items)
-        self._ready.reverse()
+        self.loan, self._lot = self._held.popleft()
+        self.ready = list(self._lot.items)
+        self.ready.reverse()
         self._noted = 0
         return True
 
     def _note(self) -> None:
         """Put what was handed out since on the tab; under the guard."""
-        loan = self._loan
+        loan = self.loan
         if loan is None:
             return
-        handed = len(self._lot.items) - len(self._ready)
+        handed = len(self._lot.items) - len(self.ready)
         if handed > self._noted:
             start = self._lot.where.start
             where = self._lot.where._replace(start=start + self._noted, stop=start + handed)
@@ -204,9 +195,9 @@ class Ahead:
 
     def _attend(self, now: float) -> float | None:
         """Send acknowledgements every `linger` seconds, for the keeper."""
-        with self._guard:
+        with self.guard:
             self._note()
-            idle = not self._tab and self._loan is None
+            idle = not self._tab and self.loan is None
         if idle:
             return None
         if self._user() is None:

@@ -90,24 +90,15 @@ class Log:
             StoreFull, StoreError: not put.
             PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
         """
-        try:
-            self.land(records)
-        except Landed as landed:
-            raise landed.__cause__ or landed from None
-
-    def land(self, records: Sequence[bytes]) -> None:
-        """As `put`, but tells of an interrupt that came when they were in.
-
-        Raises:
-            Landed: interrupted, and they are in.
-        """
+        if not self._buffers:
+            try:
+                self.land(records)
+            except Landed as landed:
+                raise landed.__cause__ or landed from None
+            return
         weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
-        if not self._buffers:
-            if not self._combiner.alone(self._committed, records):
-                self._combiner.run(records)
-            return
         # Room is made first: so an error means that these records were not taken.
         if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self.max_bytes):
             self.flush()
@@ -116,6 +107,21 @@ class Log:
                 raise ShutDown("this queue object is closed: open the queue again")
             self._buffer.extend(records)
             self._size += weight
+
+    def land(self, records: Sequence[bytes]) -> None:
+        """As `put`, but tells of an interrupt that came when they were in.
+
+        Raises:
+            Landed: interrupted, and they are in.
+        """
+        if self._buffers:
+            self.put(records)
+            return
+        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
+        if weight > self.max_bytes or len(records) > MAX_RECORDS:
+            raise self._too_large(records)
+        if not self._combiner.alone(self._committed, records):
+            self._combiner.run(records)
 
     def _committed(self, records: Sequence[bytes]) -> bool:
         self._way.commit(records)

@@ -16,7 +16,7 @@ from weakref import ref
 
 from pqueue import lives, plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
-from pqueue.ahead import NOTHING, Ahead
+from pqueue.ahead import Ahead
 from pqueue.bounds import Bound
 from pqueue.claims import Consumer
 from pqueue.dead import Dead
@@ -109,6 +109,7 @@ class Queue(Generic[T]):
             codecs = [plugins.codec(name) for name in meta.codecs]
         self._store = store
         self._runtime = runtime
+        self._monotonic = runtime.monotonic
         self._dumps = serializer.dumps
         self.serializer = serializer
         parts = Parts(store, meta, View(store, meta.queue, tail), codecs, runtime)
@@ -124,7 +125,6 @@ class Queue(Generic[T]):
             Ahead(runtime, self._leases, ref(self), prefetch=prefetch, lease=lease, linger=linger) if linger else None
         )
         self._takes = self._consumer.take if self._ahead is None else self._ahead.take
-        self._pop = self._ahead.pop if self._ahead is not None else None
         self._receiver = Receiver(runtime, self._leases, Retry(runtime, retry_delay), min(linger, lease / 3))
         self._auto_extend = auto_extend
         self._lease = lease
@@ -301,11 +301,14 @@ class Queue(Generic[T]):
         """
         if timeout is not None and block:
             check_timeout(timeout)
-        if self._pop is not None and self._gets_plainly:
+        ahead = self._ahead
+        if ahead is not None and self._gets_plainly:
             self._count()  # before it is taken, so that `join` never looks between the two
-            item: T = self._pop()
-            if item is not NOTHING:
-                return item
+            with ahead.guard:
+                loan = ahead.loan
+                if ahead.ready and loan is not None and self._monotonic() < loan.deadline:
+                    item: T = ahead.ready.pop()
+                    return item
             self._tasks.many(-1)
         items = self._counted(1) or self._wait(lambda: self._counted(1), block, timeout)
         return items[0]
