@@ -86,6 +86,8 @@ class SegmentStore(ABC):
     """Whether the place is this process's memory, so that nobody else can open it."""
     clock_step_ms: int = 0
     """By how much the store's time may lag behind its clock, because it is told in larger steps (a bucket's: seconds)."""
+    document_bytes: int = 1 << 20
+    """Up to so many bytes a document is taken. The head is kept below: how much may be lent in pieces is a matter of this."""
     always_answers: bool = False
     """Whether a swap or append that raises `StoreError` is known not to have happened (a folder's; never a network's)."""
 

@@ -335,7 +335,7 @@ class Consumer:
         now = self._swaps.time()
         unseen = {answer.claim for request in requests for answer in request.answers if not answer.counted}
         head = transitions.rebooted(head, now, self._runtime.wall_ms())
-        return transitions.expired(head, now.ms, self._alive, unseen, lapsing(head))
+        return transitions.expired(head, now.ms, self._alive, unseen, lapsing(head, self._parts.store.document_bytes))
 
     def _change(self, answer: Answer, now_ms: int) -> Change:
         """What an answer makes of what its claim holds."""

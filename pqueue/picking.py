@@ -20,11 +20,12 @@ R = TypeVar("R")
 I = TypeVar("I")  # noqa: E741
 
 MAX_RANGES = 10_000
-MAX_BYTES = 3 << 18
-"""Above so many ranges, or bytes of them, new claims wait until acknowledgements close gaps: the head stays bounded."""
+CROWDED = 0.75
+"""Above so many ranges, or such a part of what a document may have, new claims wait until acknowledgements close gaps: the
+head stays bounded."""
 
-FULL_BYTES = 1_000_000
-"""A folder's documents have 48 KB more."""
+FULL = 0.95
+"""The part of what a document may have that leaves room for a few changes."""
 
 _FEW = 1000
 """Ranges whose bytes are not worth counting."""
@@ -54,6 +55,7 @@ class Picker:
         self._limit = parts.meta.max_attempts
         self._owners = parts.store.owners
         self._step_ms = parts.store.clock_step_ms
+        self._most = parts.store.document_bytes
         self._reader = reader
         self._behind = behind
         self.alone = Alone(parts.runtime, ids, self._limit)
@@ -123,7 +125,7 @@ class Picker:
         if self.alone.kept(head, request):
             return ()
         spans = list(islice(transitions.ready(head, now_ms), 64))
-        if not request.take and _crowded(head):
+        if not request.take and _crowded(head, self._most):
             return spans  # what is new would add a range
         self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
         return [*spans, None]
@@ -227,15 +229,15 @@ def _damaged(damage: Damage, where: Range) -> Grave:
     return Grave(where, "damaged", CorruptSegment(str(damage)), damage.raw, damaged=True)
 
 
-def lapsing(head: Head) -> int | None:
-    """How many ranges of claims that are over may lie there lapsed; None: any number.
+def lapsing(head: Head, most: int) -> int | None:
+    """How many ranges of claims that are over may lie there lapsed; None: any number. `most`: a document's bytes.
 
     Given back, a range takes more bytes than it did in its claim, and the swaps that take them are to have room.
     """
     size = len(head.rest.said[2]) if len(head.rest.spans) > _FEW else 0
-    return None if size <= MAX_BYTES else _SOME if size <= FULL_BYTES else 1
+    return None if size <= CROWDED * most else _SOME if size <= FULL * most else 1
 
 
-def _crowded(head: Head) -> bool:
+def _crowded(head: Head, most: int) -> bool:
     ranges = len(head.rest.spans)
-    return ranges >= MAX_RANGES or (ranges > _FEW and len(head.rest.said[2]) > MAX_BYTES)
+    return ranges >= MAX_RANGES or (ranges > _FEW and len(head.rest.said[2]) > CROWDED * most)

@@ -13,6 +13,7 @@ from pqueue_local.once import OnceDocument
 from pqueue_local.owners import owners_of
 from pqueue_local.probe import probe
 from pqueue_local.settings import SCHEME, LocalSettings, settings_of
+from pqueue_local.slots import ROOM
 from pqueue_local.wakes import FolderWakes
 
 
@@ -30,6 +31,7 @@ class LocalBackend(SegmentStore):
     schemes: ClassVar = (SCHEME,)
     cut_loses_end = True
     always_answers = True
+    document_bytes = ROOM
 
     def __init__(self, folder: Folder, *, appends: bool) -> None:
         self._folder = folder

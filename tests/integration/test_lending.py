@@ -10,7 +10,7 @@ import pqueue
 from pqueue import picking, receive, straight
 from pqueue.names import HEAD, dead_name
 from pqueue.retry import text_of
-from pqueue_local import documents
+from pqueue_local import LocalBackend, documents
 from tests.support.interrupts import after_next_swap
 
 
@@ -167,7 +167,7 @@ def test_one_by_one_is_told_what_an_interrupted_batch_had_settled(place, monkeyp
 def test_a_head_that_is_full_lends_no_more_until_something_is_answered(place, monkeypatch):
     monkeypatch.setattr(straight, "_FEW", 3)
     monkeypatch.setattr(picking, "_FEW", 3)
-    monkeypatch.setattr(picking, "MAX_BYTES", 700)
+    monkeypatch.setattr(picking, "CROWDED", 700 / (1 << 20))
     with place.open() as queue:
         queue.put_many(range(20))
         held = []
@@ -181,7 +181,7 @@ def test_a_head_that_is_full_lends_no_more_until_something_is_answered(place, mo
         assert queue.receive().item == len(held) + 1
 
 
-@pytest.mark.parametrize(("full", "room"), [(0, 8), (1 << 20, 700)])
+@pytest.mark.parametrize(("full", "room"), [(0, 8), (2, 700)])
 @pytest.mark.parametrize("call", ["get", "get_many"])
 def test_a_head_full_of_ranges_whose_holder_has_died_is_consumed(tmp_path, monkeypatch, call, full, room):
     """Every other item of a batch acknowledged: given back, each range takes more bytes than it did as part of a claim."""
@@ -192,9 +192,10 @@ def test_a_head_full_of_ranges_whose_holder_has_died_is_consumed(tmp_path, monke
         queue.sync()
         size = len(queue._store.load(HEAD).data)
     monkeypatch.setattr(picking, "_FEW", 10)
-    monkeypatch.setattr(picking, "MAX_BYTES", size // 2)
-    monkeypatch.setattr(picking, "FULL_BYTES", full)
+    monkeypatch.setattr(picking, "CROWDED", 0.5)
+    monkeypatch.setattr(picking, "FULL", full)
     monkeypatch.setattr(documents, "ROOM", size + room)
+    monkeypatch.setattr(LocalBackend, "document_bytes", size)
     with pqueue.open(tmp_path / "queue") as queue:
         found = []
         while len(queue):

@@ -52,6 +52,14 @@ class DocumentTests(StoreSuite):
         assert store.load("tail") is None
         assert store.load("queue.json") is None
 
+    def test_takes_documents_as_large_as_it_says(self, store: SegmentStore, other: SegmentStore) -> None:
+        """A document of `document_bytes` is made, replaced, and loaded as it is."""
+        large = bytes(range(256)) * (1 + store.document_bytes // 256)
+        first = store.swap("tail", large[: store.document_bytes], None, sync=False)
+        assert loaded(other, "tail").data == large[: store.document_bytes]
+        store.swap("tail", large[1 : store.document_bytes], first.version, sync=False)
+        assert loaded(other, "tail").data == large[1 : store.document_bytes]
+
     @pytest.mark.parametrize("sync", [False, True])
     def test_makes_and_replaces(self, store: SegmentStore, other: SegmentStore, *, sync: bool) -> None:
         """A swap makes a document or replaces it, returns it as it is then loaded, and all clients see it."""
