@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from pqueue import head as transitions
-from pqueue.head import Head, Span
+from pqueue import transitions
+from pqueue.head import CLAIMED, Head, Span
 from pqueue.request import ClaimIds, Request
 from pqueue.runtime import Runtime
 
@@ -39,7 +39,7 @@ class Alone:
         """
         if not request.patient or not span.lapsed or not span.attempts == self._last > 0:
             return False
-        if any(one.state == transitions.CLAIMED and self._ids.drew(one.claim) for one in head.rest.spans):
+        if any(one.state == CLAIMED and self._ids.drew(one.claim) for one in head.rest.spans):
             return self._waits(request.lease_ms, span.start)
         self.claim = request.claim
         self._over()

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pqueue import head as transitions
+from pqueue import transitions
 from pqueue.abc import Version
 from pqueue.errors import BlobMissing, Landed, QueueError, StoreError
-from pqueue.head import Head, Range, Span
+from pqueue.head import DYING, Head, Range, Span
 from pqueue.letters import written
 from pqueue.names import dead_name
 from pqueue.owing import Owing
@@ -112,7 +112,7 @@ class Burier:
         """Write the dead letters that a swap in place has marked; what fails is done again by whoever finds it late."""
         claims = {answer.claim for request in requests for answer in request.answers if answer.bury or answer.back}
         for span in head.rest.spans if claims else ():
-            if span.state == transitions.DYING and span.claim in claims:
+            if span.state == DYING and span.claim in claims:
                 try:
                     self._bury_each(span)
                 except StoreError as error:

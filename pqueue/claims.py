@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from pqueue import head as transitions
+from pqueue import transitions
 from pqueue.abc import Serializer
 from pqueue.burying import BURIAL_MS, Burier
 from pqueue.combine import Combiner
 from pqueue.errors import AnotherQueue, BlobMissing, CorruptSegment, Landed, QueueError, QueueGone
-from pqueue.head import Change, Head
+from pqueue.head import DYING, Head
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.picking import Grave, Picker, lapsing
 from pqueue.reader import Missing, Reader
 from pqueue.request import Answer, ClaimIds, Lot, Outcome, Request
+from pqueue.spans import Change
 from pqueue.straight import Straight
 from pqueue.swaps import Swaps
 from pqueue.sweep import Sweeper
@@ -142,7 +143,7 @@ class Consumer:
     def dying(self) -> set[int]:
         """Offsets that somebody is about to write the dead letter of, or has, and has not said so yet."""
         head, _ = self._swaps.look()
-        marked = (span for span in head.rest.spans if span.state == transitions.DYING)
+        marked = (span for span in head.rest.spans if span.state == DYING)
         return {offset for span in marked for offset in range(span.start, span.stop)}
 
     def clear(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
-from pqueue import head as transitions
+from pqueue import transitions
 from pqueue.abc import Codec, Document, SegmentStore
 from pqueue.errors import BlobMissing, CorruptSegment, NotAQueue
 from pqueue.head import BACK, Head

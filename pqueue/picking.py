@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from pqueue import head as transitions
+from pqueue import transitions
 from pqueue.abc import Serializer
 from pqueue.alone import Alone
 from pqueue.errors import BlobMissing, CorruptSegment, QueueError, SerializationError

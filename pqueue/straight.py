@@ -5,14 +5,15 @@ Each gives up, having done nothing, where anything else is to be heeded; `claims
 
 from __future__ import annotations
 
-from pqueue import head as transitions
+from pqueue import transitions
 from pqueue.errors import DocumentChanged, Landed, SyncFailed
-from pqueue.head import Head, Range, Span
+from pqueue.head import CLAIMED, Head, Range, Span
 from pqueue.names import HEAD
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.picking import Picker
 from pqueue.request import Answer, Lot, Outcome, Request
+from pqueue.spans import without
 from pqueue.swaps import Swaps
 
 _LOOK = 0.1
@@ -85,7 +86,7 @@ class Straight:
             if head is None:
                 return False
             ordinal, offset, rest = head
-            spans = transitions.without(rest.spans, answer.claim, answer.where, self._now(local))
+            spans = without(rest.spans, answer.claim, answer.where, self._now(local))
             if spans is None or _frees(rest.spans, spans, ordinal):
                 return False
             try:
@@ -125,7 +126,7 @@ class Straight:
         known = spans = rest.spans
         settled = []
         for answer in request.answers:
-            left = None if answer.back or answer.bury else transitions.without(spans, answer.claim, answer.where, now)
+            left = None if answer.back or answer.bury else without(spans, answer.claim, answer.where, now)
             if left is None:
                 return None
             spans = left
@@ -139,7 +140,7 @@ class Straight:
                 start, offset = offset, offset + len(items)
                 until = transitions.rounded(now, request.lease_ms)
                 owner = self._picker.own()
-                lent = (ordinal, start, offset, 1, transitions.CLAIMED, until, request.claim, owner, 0, "", "")
+                lent = (ordinal, start, offset, 1, CLAIMED, until, request.claim, owner, 0, "", "")
                 spans += (_new(Span, lent),)
                 lots.append(_new(Lot, (_new(Range, (ordinal, start, offset)), items, 1, ())))
                 deadline = self._swaps.deadline(local, request.lease_ms)
@@ -177,7 +178,7 @@ class Straight:
         if not self._lends or self._picker.alone.claim:
             return False
         for span in spans:  # noqa: SIM110  # `all` takes three times as long
-            if span.state != transitions.CLAIMED and span.until <= now:
+            if span.state != CLAIMED and span.until <= now:
                 return False
         return True
 

@@ -240,7 +240,9 @@ def test_a_letter_that_is_being_written_stays(place, monkeypatch, caplog):
         assert queue.dead.purge() == 0
         assert queue.dead.requeue() == 0
         assert "is being written" in caplog.text
-        monkeypatch.setattr("pqueue.head.overdue", lambda head, _: [s for s in head.rest.spans if s.state == "dying"])
+        monkeypatch.setattr(
+            "pqueue.transitions.overdue", lambda head, _: [s for s in head.rest.spans if s.state == "dying"]
+        )
         assert queue.get() == "b"
         assert queue.dead.requeue() == 1
         assert rest(queue) == [("a", 1)]

@@ -1,6 +1,6 @@
 """Answers for one range of a head."""
 
-from pqueue import head as transitions
+from pqueue import transitions
 from pqueue.head import Head, Range
 
 

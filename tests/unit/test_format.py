@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 from pqueue.frames import End, Shape
-from pqueue.head import Head, Range, Rest, claimed
+from pqueue.head import Head, Range, Rest
 from pqueue.names import Name
+from pqueue.transitions import claimed
 from tests.support.heads import given_back
 
 TEXT = (Path(__file__).parents[2] / "docs" / "format.md").read_text()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pqueue import head as h
+from pqueue import transitions as h
 from pqueue.abc import StoreTime
 from pqueue.errors import NewerFormat, NotAQueue
 from pqueue.head import BACK, CLAIMED, DYING, Head, Range, Rest

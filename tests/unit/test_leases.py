@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pqueue import head as h
+from pqueue import transitions as h
 from pqueue.abc import StoreTime
 from pqueue.errors import NotAQueue, StoreError
 from pqueue.head import BACK, DYING, Head, Range, Rest, Span
@@ -17,6 +17,7 @@ from pqueue.prefetched import Prefetched, Turn
 from pqueue.request import Answer, ClaimIds, Lot, Outcome
 from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
+from pqueue.spans import without
 from tests.support.heads import acknowledged, given_back
 
 QUEUE = "00" * 8
@@ -59,13 +60,13 @@ def test_each_owner_is_asked_for_once():
 @pytest.mark.parametrize("where", [(0, 10), (0, 3), (3, 7), (7, 10)])
 def test_the_short_way_acknowledges_as_the_long_one_does(where):
     head = claimed((0, 10))
-    spans = h.without(head.rest.spans, "a", Range(0, *where), 50)
+    spans = without(head.rest.spans, "a", Range(0, *where), 50)
     assert spans == acknowledged(head, "a", Range(0, *where))[0].rest.spans
 
 
 @pytest.mark.parametrize(("claim", "where", "now"), [("b", (0, 1), 0), ("a", (0, 1), 101), ("a", (8, 11), 0)])
 def test_the_short_way_is_for_what_one_claim_holds(claim, where, now):
-    assert h.without(claimed((0, 10)).rest.spans, claim, Range(0, *where), now) is None
+    assert without(claimed((0, 10)).rest.spans, claim, Range(0, *where), now) is None
 
 
 def test_what_used_up_its_attempts_is_marked_as_it_is():

@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pqueue import gc, listing, roster
-from pqueue import head as transitions
+from pqueue import gc, listing, roster, transitions
 from pqueue.abc import Document
 from pqueue.burying import Burier
 from pqueue.claims import Consumer
