@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pqueue.combine import Combiner
-from pqueue.errors import Landed, PutUncertain, QueueError, ShutDown, StoreError, TooLarge
+from pqueue.errors import Landed, PutUncertain, QueueError, SerializationError, ShutDown, StoreError, TooLarge
 from pqueue.frames import MAX_RECORDS
 from pqueue.grow import Growing
 from pqueue.listing import Commit, Listing
@@ -63,7 +63,7 @@ class Log:
             TooLarge: see `put`.
             StoreError: nothing was sent.
         """
-        if sum(map(len, records)) > self.max_bytes or len(records) > MAX_RECORDS:
+        if _size(records) > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
         return commit.begin(records, before)
 
@@ -87,6 +87,7 @@ class Log:
 
         Raises:
             TooLarge: more than one commit may hold; nothing was written.
+            SerializationError: one is not bytes; nothing was written.
             StoreFull, StoreError: not put.
             PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
         """
@@ -96,7 +97,7 @@ class Log:
             except Landed as landed:
                 raise landed.__cause__ or landed from None
             return
-        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
+        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else _size(records)
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
         # Room is made first: so an error means that these records were not taken.
@@ -117,7 +118,7 @@ class Log:
         if self._buffers:
             self.put(records)
             return
-        weight = len(records[0]) if len(records) == 1 else sum(map(len, records))
+        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else _size(records)
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
         if not self._combiner.alone(self._committed, records):
@@ -217,6 +218,19 @@ class Log:
         except QueueError as error:
             return [error] if len(works) == 1 else [_copy(error) for _ in works]
         return done
+
+
+def _size(records: Sequence[bytes]) -> int:
+    """How many bytes these are.
+
+    Raises:
+        SerializationError: one is something else: kept in a buffer it would keep all others from being put.
+    """
+    for kind in {*map(type, records)} - {bytes}:
+        raise SerializationError(
+            f"the serializer has made {kind.__name__} of an item: `dumps` is to return bytes; not put"
+        )
+    return sum(map(len, records))
 
 
 def _weight(records: Sequence[bytes]) -> int:

@@ -10,6 +10,7 @@ import pqueue
 from pqueue.head import Head
 from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
 from pqueue.tail import Tail
+from pqueue_stdlib import JsonSerializer
 
 
 def drain(queue, batch=100):
@@ -260,6 +261,26 @@ def test_an_item_the_serializer_refuses_fails_its_own_put_and_nothing_else(place
         with pytest.raises(pqueue.SerializationError, match=r"object.*pickle"):
             queue.put(object())
         queue.put(2)
+        assert drain(queue) == [1, 2]
+
+
+class Texts(JsonSerializer):
+    """Makes text of texts, by mistake."""
+
+    def dumps(self, item):
+        record = super().dumps(item)
+        return record.decode() if isinstance(item, str) else record
+
+
+@pytest.mark.parametrize("durability", ["buffered", "written"])
+def test_what_a_serializer_makes_that_is_no_bytes_keeps_nothing_else_out(place, durability):
+    with pqueue.Queue(place.connect(), Texts(), fixed={"durability": durability}) as queue:
+        queue.put(1)
+        for put in (lambda: queue.put("a"), lambda: queue.put_many([7, "a"]), lambda: queue.put_stream(["a"])):
+            with pytest.raises(pqueue.SerializationError, match="the serializer has made str of an item"):
+                put()
+        queue.put(2)
+        queue.sync()
         assert drain(queue) == [1, 2]
 
 
