@@ -66,7 +66,7 @@ def _line(one: Mapping[str, Any], fields: Collection[str], backend: str | None, 
         text = "must be a path"
     elif one["type"].startswith("byte_size"):
         text = 'must be a whole number of bytes, like 8388608, or a size like "8MiB" or "500kB"'
-    elif form and len(where) == 1:
+    elif form and len(where) == 1 and one["type"] != "value_error":
         text = f"must be {form}"
     given = one["input"]
     harmless = form or one["type"] in _SHOWN or one["type"].endswith("_parsing")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
 
 from pqueue.runtime import Runtime
 
@@ -17,6 +19,12 @@ class RetryDelay(BaseModel, extra="forbid", frozen=True):
     factor: float = Field(2.0, ge=1, allow_inf_nan=False)
     most: float = Field(300.0, ge=0, allow_inf_nan=False)
     jitter: float = Field(0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.first > self.most:
+            raise ValueError(f"'first' ({self.first:g} s) is more than 'most' ({self.most:g} s): say a larger 'most'")
+        return self
 
     @classmethod
     def constant(cls, seconds: float) -> RetryDelay:

@@ -162,6 +162,11 @@ def test_a_recorded_serializer_that_is_not_installed_is_no_typo(tmp_path):
         ("memory://x", {"retry_delay": {"first": -1}}, ["retry_delay.first: must be greater than or equal to 0"]),
         ("memory://x", {"retry_delay": '{"first": 1'}, ["starts like JSON and is none", '{"first": 1, "factor"']),
         ("memory://x", {"retry_delay": [1]}, ["retry_delay: must be seconds, like 5,"]),
+        (
+            "memory://x",
+            {"retry_delay": {"first": 60, "most": 5}},
+            ["retry_delay: 'first' (60 s) is more than 'most' (5 s)"],
+        ),
         ({"store": "s3"}, {}, ["`store` must be a table"]),
         (3, {}, ["'int'"]),
     ],
