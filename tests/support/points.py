@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -41,6 +41,15 @@ def _yielded(frame: FrameType) -> bool:
     return (frame.f_code.co_code[frame.f_lasti], frame.f_code.co_code[frame.f_lasti + 1]) == (dis.opmap["RESUME"], 1)
 
 
+def _chain(error: BaseException | None) -> Sequence[BaseException]:
+    """It and what it came of; an error may be raised again as what it came of."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
 class Interrupted:
     """What came of a call that was interrupted at its `at`-th point in our code, counted from 0."""
 
@@ -66,6 +75,9 @@ class Interrupted:
             self.error = error
         finally:
             sys.settrace(before)
+            self._before.clear()  # else all that the call had in hand lives as long as this
+            for error in _chain(self.error):
+                error.__traceback__ = None
 
     def _called(self, frame: FrameType, event: str, _: Any) -> Any:
         caller = frame.f_back
