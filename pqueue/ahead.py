@@ -57,7 +57,10 @@ class Ahead:
         may own it (rule 16). `Queue.get` does so by itself, since a call more is a seventh of its time."""
         self._fetching = self._runtime.lock()
         self._tab = Tab(self._runtime, self._leases)
-        self._held: deque[tuple[Loan, Lot]] = deque()
+        self._held: deque[Loan] = deque()
+        """What their lots still have is not handed out."""
+        self._spent: list[Loan] = []
+        """All of these is handed out, and the acknowledgement has not gone yet: so they are still renewed."""
         self.loan: Loan | None = None
         """That `ready` is of."""
         self._lot = Lot(Range(0, 0, 0), ())
@@ -75,7 +78,7 @@ class Ahead:
     @property
     def holds(self) -> bool:
         """Whether something is claimed ahead and not handed out."""
-        return bool(self.ready or self._held)
+        return bool(self.ready) or any(loan.lots for loan in tuple(self._held))
 
     @property
     def unanswered(self) -> int:
@@ -96,18 +99,15 @@ class Ahead:
             wanted = max(count, self._prefetch)
             if self._monotonic() - self._fetched < _SOON:
                 wanted = max(wanted, min(_TIMES * wanted, _MOST))
-            loan = self._tab.send(wanted, self._lease_ms)
-            self._sent = self._fetched = self._monotonic()
-            if loan is not None:
-                with self.guard:
-                    self._held.extend((loan, lot) for lot in loan.lots)
-                self._leases.within(self._linger)
+            self._send(wanted)
+            self._fetched = self._sent
+            self._leases.within(self._linger)
             return self._slice(count)
 
     def held(self) -> list[Any]:
         """What is claimed ahead and not handed out, in order."""
         with self.guard:
-            return [*reversed(self.ready), *(item for _, lot in self._held for item in lot.items)]
+            return [*reversed(self.ready), *(item for loan in self._held for lot in loan.lots for item in lot.items)]
 
     def drain(self) -> int:
         """Treat what is claimed ahead as handed out; how many items that were."""
@@ -120,8 +120,7 @@ class Ahead:
         """Send the acknowledgements of what was handed out."""
         with self.guard:
             self._note()
-        self._tab.send()
-        self._sent = self._monotonic()
+        self._send()
 
     def release(self) -> None:
         """Acknowledge what was handed out, give back the rest, uncounted (rule 18)."""
@@ -137,17 +136,34 @@ class Ahead:
     def _give_back(self) -> None:
         with self.guard:
             self._note()
-            if self.loan is not None:
-                self._held.appendleft((self.loan, self._lot))
-            for loan, lot in self._held:
-                start = lot.where.start + (self._noted if loan is self.loan and lot is self._lot else 0)
-                if start < lot.where.stop:
-                    self._tab.add(_unseen(loan, lot.where._replace(start=start)))
-                self._leases.done(loan)
-            self._held.clear()
-            self.ready = []
+            if self.loan is not None and self.ready:
+                where = self._lot.where._replace(start=self._lot.where.start + self._noted)
+                self.ready = []
+                self._tab.add(_unseen(self.loan, where))
             self.loan = None
-        self._tab.send()
+            while self._held:
+                loan = self._held[0]
+                while loan.lots:
+                    where = loan.lots[0].where
+                    del loan.lots[0]  # first: interrupted, it comes when its lease ends, and not twice
+                    self._tab.add(_unseen(loan, where))
+                self._spent.append(self._held.popleft())
+        self._send()
+
+    def _send(self, wanted: int = 0) -> None:
+        """Have what is on the tab carried by a swap, which claims so many items."""
+        with self.guard:
+            spent = tuple(self._spent)
+        if wanted:
+            self._tab.send(wanted, self._lease_ms, self._held)
+        else:
+            self._tab.send()
+        for loan in spent:
+            self._leases.done(loan)
+            with self.guard:
+                if loan in self._spent:
+                    self._spent.remove(loan)
+        self._sent = self._monotonic()
 
     def _slice(self, count: int) -> list[Any]:
         with self.guard:
@@ -170,15 +186,18 @@ class Ahead:
     def _next(self) -> bool:
         """Go on to the next lot held; under the guard."""
         self._note()
-        if self.loan is not None and not (self._held and self._held[0][0] is self.loan):
-            self._leases.done(self.loan)
+        while self._held and not self._held[0].lots:
+            self._spent.append(self._held.popleft())
         if not self._held:
             self.loan = None
             return False
-        self.loan, self._lot = self._held.popleft()
-        self.ready = list(self._lot.items)
-        self.ready.reverse()
-        self._noted = 0
+        loan = self._held[0]
+        lot = loan.lots[0]
+        items = list(lot.items)
+        items.reverse()
+        # No interrupt comes between these.
+        self.loan, self._lot, self._noted, self.ready = loan, lot, 0, items
+        del loan.lots[0]
         return True
 
     def _note(self) -> None:
@@ -197,7 +216,7 @@ class Ahead:
         """Send acknowledgements every `linger` seconds, for the keeper."""
         with self.guard:
             self._note()
-            idle = not self._tab and self.loan is None
+            idle = not self._tab and self.loan is None and not self._held
         if idle:
             return None
         if self._user() is None:

@@ -118,6 +118,10 @@ class Consumer:
                 self._owing.owe(Request(answers=(answer,)), Outcome(settled=[answer.where.stop - answer.where.start]))
             raise landed.__cause__ or landed from None
 
+    def owe(self, request: Request, outcome: Outcome) -> None:
+        """Its caller was interrupted before it could do anything with the answer: the next one that asks so has it."""
+        self._owing.owe(request, outcome)
+
     def _orphaned(self, request: Request, result: object) -> None:
         if isinstance(result, Outcome):
             self._owing.owe(request, result)

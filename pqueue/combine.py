@@ -115,6 +115,7 @@ class Combiner(Generic[T]):
                 finally:
                     if not job.ended:
                         self._end(job, group)
+                    group.jobs.clear()  # a job knows its group: what was handed out would stay until cycles are looked for
         except BaseException as interrupt:
             if job.landed:
                 raise Landed(job.result) from interrupt

@@ -6,7 +6,7 @@ Whatever lends items rests on this: `ahead` (for `get`), `lending` (for a loop),
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from functools import partial
 from weakref import ref
 
@@ -40,7 +40,7 @@ class Loan:
 
     def __init__(self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, now: float, *, renews: bool) -> None:
         self.claim = claim
-        self.lots: Sequence[Lot] = outcome.lots
+        self.lots: list[Lot] = outcome.lots
         """For who asked; emptied once each item is somebody's, since a loan outlives them."""
         self.deadline = outcome.deadline
         """On the runtime's clock: nothing of it is handed out, or acknowledged, from then on (rule 16)."""
@@ -84,61 +84,71 @@ class Leases:
         self._least_ms = 0
         """No lease is shorter: a swap took too long for one, and what it lent had run out before it was here."""
 
-    def ask(
+    def ask(self, answers: Sequence[Answer]) -> Sequence[int]:
+        """Have these carried by a swap: for each answer how many items its claim still held.
+
+        Raises:
+            StoreError: no answer; asked again, it tells.
+        """
+        if not answers:
+            return ()
+        settled: Sequence[int]
+        if len(answers) == 1 and self._consumer.acknowledge(answers[0]):
+            where = answers[0].where
+            settled = (where.stop - where.start,)
+        else:
+            settled = self._consumer.ask(Request(answers=answers)).settled
+        self._answered(answers)
+        return settled
+
+    def borrow(
         self,
+        lend: int,
+        lease_ms: int,
+        into: MutableSequence[Loan],
         answers: Sequence[Answer] = (),
         *,
-        lend: int = 0,
-        lease_ms: int = 0,
         renews: bool = True,
         ride: bool = False,
         patient: bool = False,
-    ) -> tuple[Sequence[int], Loan | None]:
-        """Answer and borrow in one swap: for each answer how many items its claim still held, and what was lent.
+    ) -> Sequence[int]:
+        """As `ask`, and what the same swap lent is put `into`: whatever interrupts this, or the next to borrow has it lent.
 
         Raises:
             StoreError: no answer; what was lent unheard is lent by the next call.
             CorruptSegment, SerializationError: an item can't be read; told once, never to a `ride`.
         """
-        if not lend:
-            if not answers:
-                return (), None
-            settled: Sequence[int]
-            if len(answers) == 1 and self._consumer.acknowledge(answers[0]):
-                where = answers[0].where
-                settled = (where.stop - where.start,)
-            else:
-                settled = self._consumer.ask(Request(answers=answers)).settled
-            self._answered(answers)
-            return settled, None
         # An id stays until its swap is answered, so that what was lent unheard is found again (rule 14).
         try:
             claim = self._unheard.pop() if self._unheard else self._consumer.draw_claim()
         except IndexError:  # another thread's
             claim = self._consumer.draw_claim()
-        asked, asked_ms, lease_ms = self._monotonic(), lease_ms, max(lease_ms, self._least_ms)
+        outcome: Outcome | None = None
+        loan: Loan | None = None
         try:
-            outcome = self._consumer.ask(Request(0, lend, claim, lease_ms, answers, patient=patient, ride=ride))
+            asked, asked_ms, lease_ms = self._monotonic(), lease_ms, max(lease_ms, self._least_ms)
+            request = Request(0, lend, claim, lease_ms, answers, patient=patient, ride=ride)
+            outcome = self._consumer.ask(request)
+            if answers:
+                self._answered(answers)
+            if outcome.lots:
+                now = self._monotonic()
+                if now >= outcome.deadline:
+                    self._least_ms = min(_LEAST_MOST, 1 + int(_SWAPS * 1000 * (now - asked)))
+                elif self._least_ms:
+                    self._least_ms //= 2
+                loan = Loan(claim, outcome, asked_ms, lease_ms, now, renews=renews)
+                self._loans[claim] = ref(loan)
+                if renews and lease_ms < 6000 * self._pause:
+                    self.within(lease_ms / 6000)
+                into.append(loan)
         except BaseException:
-            self._unheard.append(claim)
+            if loan is None or loan not in into:
+                if outcome is not None:
+                    self._consumer.owe(request, outcome)
+                self._unheard.append(claim)
             raise
-        if answers:
-            self._answered(answers)
-        if not outcome.lots:
-            return outcome.settled, None
-        now = self._monotonic()
-        if now >= outcome.deadline:
-            self._least_ms = min(_LEAST_MOST, 1 + int(_SWAPS * 1000 * (now - asked)))
-        elif self._least_ms:
-            self._least_ms //= 2
-        return outcome.settled, self._lent(claim, outcome, asked_ms, lease_ms, now, renews=renews)
-
-    def _lent(self, claim: str, outcome: Outcome, asked_ms: int, lease_ms: int, now: float, *, renews: bool) -> Loan:
-        loan = Loan(claim, outcome, asked_ms, lease_ms, now, renews=renews)
-        self._loans[claim] = ref(loan)
-        if renews and lease_ms < 6000 * self._pause:
-            self.within(lease_ms / 6000)
-        return loan
+        return outcome.settled
 
     def extend(self, loan: Loan, lease_ms: int) -> bool:
         """Hold a claim for so long, never for less than it has; whether it still held anything.
@@ -286,17 +296,26 @@ class Tab:
                     return
             answers.append(answer)
 
-    def send(self, lend: int = 0, lease_ms: int = 0, *, renews: bool = True, patient: bool = False) -> Loan | None:
-        """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.ask`."""
+    def send(
+        self,
+        lend: int = 0,
+        lease_ms: int = 0,
+        into: MutableSequence[Loan] | None = None,
+        *,
+        renews: bool = True,
+        patient: bool = False,
+    ) -> None:
+        """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.borrow`."""
         with self._swapping:
             answers: list[Answer] = []
             try:
                 with self._guard:
                     answers, self._answers = self._answers, []
                     self._firm = 0
-                if not answers and not lend:
-                    return None
-                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, renews=renews, patient=patient)
+                if into is None:
+                    settled = self._leases.ask(answers)
+                else:
+                    settled = self._leases.borrow(lend, lease_ms, into, answers, renews=renews, patient=patient)
             except BaseException:
                 with self._guard:
                     self._answers[:0] = answers
@@ -306,4 +325,3 @@ class Tab:
         late = sum(size - held for (answer, size), held in zip(sizes, settled, strict=False) if not answer.back)
         if late:
             log.warning("%s acknowledged after the lease had run out: others may get them again", were(late, "item"))
-        return loan

@@ -42,11 +42,10 @@ class Lending:
             CorruptSegment, SerializationError: an item can't be read and was set aside; told once.
             StoreError: no answer; try again, or what was lent comes back after its lease.
         """
-        loan = self._tab.send(count, self._lease_ms)
-        if loan is None:
-            return ()
-        self._lent.extend(_Lent(loan, lot.where) for lot in loan.lots)
-        return [item for lot in loan.lots for item in lot.items]
+        loans: list[Loan] = []
+        self._tab.send(count, self._lease_ms, loans)
+        self._lent.extend(_Lent(loan, lot.where) for loan in loans for lot in loan.lots)
+        return [item for loan in loans for lot in loan.lots for item in lot.items]
 
     def current(self) -> bool:
         """Whether everything lent is still this loop's; else nothing of it may be handed out any more (rule 16)."""

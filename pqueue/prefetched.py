@@ -145,12 +145,13 @@ class Prefetched:
         """A turn is over: those that wait look."""
         self._over.set()
 
-    def keep(self, shares: Sequence[Share]) -> bool:
-        """Whether they are kept for the next calls."""
+    def keep(self, shares: deque[Share]) -> bool:
+        """Whether they are kept for the next calls: then they are taken from `shares`, both in one step for an interrupt."""
         with self._guard:
             if not self.closed:
                 self.since = self._monotonic()
-                self.shares.extend(shares)
+                self.shares += shares
+                shares.clear()
             return not self.closed
 
     def drop(self) -> Sequence[Share]:

@@ -303,30 +303,39 @@ class Queue(Generic[T]):
             check_timeout(timeout)
         ahead = self._ahead
         if ahead is not None and self._gets_plainly:
-            self._count()  # before it is taken, so that `join` never looks between the two
-            with ahead.guard:
-                loan = ahead.loan
-                if ahead.ready and loan is not None and self._monotonic() < loan.deadline:
-                    item: T = ahead.ready.pop()
-                    return item
-            self._tasks.many(-1)
+            try:
+                self._count()  # before it is taken, so that `join` never looks between the two
+                with ahead.guard:
+                    loan = ahead.loan
+                    if ahead.ready and loan is not None and self._monotonic() < loan.deadline:
+                        item: T = ahead.ready.pop()
+                        return item
+            except BaseException:  # interrupted, so that nobody will say that it is done
+                with self._tasks.guard:
+                    self._tasks.more -= 1
+                raise
+            with self._tasks.guard:
+                self._tasks.more -= 1
         items = self._counted(1) or self._wait(lambda: self._counted(1), block, timeout)
         return items[0]
 
     def _counted(self, n: int) -> Sequence[T]:
         """Take, and count what is handed out; from before it is taken, so that `join` never looks between the two."""
-        if n == 1:
-            self._count()
-        else:
-            self._tasks.many(n)
         count = 0
+        tasks = self._tasks
         try:
+            if n == 1:
+                self._count()
+            else:
+                with tasks.guard:
+                    tasks.more += n
             items = self._take(n)
             count = len(items)
             return items
         finally:
             if count != n:
-                self._tasks.many(count - n)
+                with tasks.guard:
+                    tasks.more += count - n
 
     def get_nowait(self) -> T:
         """As `get(block=False)`."""

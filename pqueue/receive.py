@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any
 
@@ -136,28 +136,34 @@ class Receiver:
         wanted = max(count, min(count * turn.calls, _MOST))
         if turn.alone and self._eager:
             wanted = _calls(wanted, _CALLS, _EAGER_MOST)
-        loan = self._lent(wanted, lease_ms, renews=renews)
-        if loan is None:
-            self._prefetched.nothing(turn)
-            return []
-        made = self._made(loan)
-        found = first(made, count, loan)
-        if made:
-            self._keep(made)
+        lent: list[Loan] = []
+        made: deque[Share] = deque()
+        try:
+            self._lend(wanted, lease_ms, renews=renews, into=lent)
+            if not lent:
+                self._prefetched.nothing(turn)
+                return []
+            made = self._made(lent[0])
+            found = first(made, count, lent[0])
+            if made:
+                self._keep(made)
+        except BaseException:
+            self._interrupted(lent, made)
+            raise
         return found
 
-    def _lent(self, count: int, lease_ms: int, *, renews: bool) -> Loan | None:
+    def _lend(self, count: int, lease_ms: int, *, renews: bool, into: list[Loan]) -> None:
         for _ in range(_TRIES):
             if self._tab:
-                loan = self._tab.send(count, lease_ms, renews=renews, patient=True)
+                self._tab.send(count, lease_ms, into, renews=renews, patient=True)
             else:
-                loan = self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews, patient=True)[1]
-            if loan is None or self._monotonic() < loan.deadline:
-                return loan
+                self._leases.borrow(count, lease_ms, into, renews=renews, patient=True)
+            if not into or self._monotonic() < into[0].deadline:
+                return
             # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.
+            loan = into.pop()
             log.warning("%s lent too late, after the lease of %.1f s", were(loan.left, "item"), loan.lease_ms / 1000)
             self._unseen(self._made(loan))
-        return None
 
     def acknowledge(self, messages: Sequence[Part], wait: bool = True, *, rest: bool = False) -> None:
         """See `Message.ack`. `rest`: those of them that no other thread answers meanwhile."""
@@ -230,7 +236,8 @@ class Receiver:
         if message._state >= ANSWERING:  # noqa: SLF001
             raise _answered(message)
         try:
-            held = self._monotonic() < loan.deadline and self._leases.extend(loan, int(seconds * 1000))
+            held = self._monotonic() < loan.deadline and self._leases.hold(loan)
+            held = held and self._leases.extend(loan, int(seconds * 1000))
         except StoreError as error:
             self._if_closed(error)
             raise
@@ -273,12 +280,18 @@ class Receiver:
 
     # -- within -------------------------------------------------------------------------------------------------------
 
-    def _keep(self, messages: Sequence[Share]) -> None:
-        """For the next calls; closed meanwhile, nobody will ask for it."""
-        if self._prefetched.keep(messages):
+    def _keep(self, shares: deque[Share]) -> None:
+        """For the next calls; closed meanwhile, nobody will ask for it. What is kept is taken from `shares`."""
+        if self._prefetched.keep(shares):
             self._leases.within(_STALE)
         else:
-            self._unseen(messages)
+            self._unseen(shares)
+
+    def _interrupted(self, lent: Sequence[Loan], made: Iterable[Share]) -> None:
+        """Have given back what was lent, and is on its way to nobody."""
+        unseen = [*made, *(share for loan in lent for share in self._made(loan))]
+        if unseen:
+            self._unseen(unseen)
 
     def _unseen(self, messages: Sequence[Part]) -> None:
         """Have these, which nobody was handed, given back, with the next swap or soon."""
@@ -291,7 +304,7 @@ class Receiver:
 
     def _made(self, loan: Loan) -> deque[Share]:
         made = deque(Share.of(self, loan, lot) for lot in loan.lots)
-        loan.lots = ()  # each item goes with its share
+        loan.lots = []  # each item goes with its share
         return made
 
     def _noted(self, messages: Sequence[Part], *, rest: bool) -> bool:
@@ -323,8 +336,31 @@ class Receiver:
         """Answer for these in one swap, which may lend what the next call will ask for."""
         if not asked:
             return
+        lent: list[Loan] = []
+        made: Sequence[Share] | deque[Share] = ()
+        try:
+            messages, lost = self._sent(asked, kind, lend, lease_ms, lent, rest=rest)
+            now = self._monotonic()
+            with self._guard:
+                self._ended(messages)
+                since = now - self._answered
+                self._quick = since < _QUICK
+                self._pace += (min(since, _SOON) - self._pace) / 8
+                self._answered = now
+            if lent:
+                made = self._made(lent[0])
+                self._keep(made)
+        except BaseException:
+            self._interrupted(lent, made)
+            raise
+        if lost:
+            raise _lost(lost, messages)
+
+    def _sent(
+        self, asked: Sequence[Part], kind: Answer, lend: int, lease_ms: int, lent: list[Loan], *, rest: bool
+    ) -> tuple[Sequence[Part], int]:
+        """What was answered for, and how many items of it were not held any more."""
         messages: Sequence[Part] = () if rest else asked
-        loan: Loan | None = None
         try:
             with self._guard:
                 if rest:
@@ -332,7 +368,9 @@ class Receiver:
                 answers = self._begun(messages, kind)
             lost = size(messages)
             if answers:
-                settled, loan = self._leases.ask(answers, lend=lend, lease_ms=lease_ms, ride=True)
+                settled = (
+                    self._leases.borrow(lend, lease_ms, lent, answers, ride=True) if lend else self._leases.ask(answers)
+                )
                 lost -= settled[0] if len(settled) == 1 else sum(settled)
         except ClaimLost:
             raise
@@ -342,17 +380,7 @@ class Receiver:
                     message._state = UNSURE  # noqa: SLF001
             self._if_closed(error)
             raise
-        now = self._monotonic()
-        with self._guard:
-            self._ended(messages)
-            since = now - self._answered
-            self._quick = since < _QUICK
-            self._pace += (min(since, _SOON) - self._pace) / 8
-            self._answered = now
-        if loan is not None:
-            self._keep(self._made(loan))
-        if lost:
-            raise _lost(lost, messages)
+        return messages, lost
 
     def _if_closed(self, error: BaseException) -> None:
         """Say so of what was refused because this was closed.

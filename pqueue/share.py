@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, repeat
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from weakref import ref
 
 from pqueue.leases import Loan
 from pqueue.message import ANSWERING, HELD, Message
@@ -26,7 +27,19 @@ class Share:
     assignment makes messages of it.
     """
 
-    __slots__ = ("_apart", "_items", "_loan", "_ordinal", "_receiver", "_start", "_state", "_stop", "_times", "attempt")
+    __slots__ = (
+        "__weakref__",
+        "_apart",
+        "_items",
+        "_loan",
+        "_ordinal",
+        "_receiver",
+        "_start",
+        "_state",
+        "_stop",
+        "_times",
+        "attempt",
+    )
 
     def __init__(
         self,
@@ -89,7 +102,7 @@ class Share:
         made = self._apart
         if made is None:
             state = self._state
-            own = self, self._receiver, self._loan, self._ordinal
+            own = ref(self), self._receiver, self._loan, self._ordinal
             times = self._times[self.offset - self._start :] or repeat(None)
             made = [
                 _Shared(*own, offset, item, self.attempt, at_ms, state)
@@ -113,17 +126,18 @@ class _Shared(Message[Any]):
 
     __slots__ = ("_share",)
 
-    def __init__(self, share: Share, *own: Any) -> None:
+    def __init__(self, share: ref[Share], *own: Any) -> None:
+        # Weakly: a batch that is dropped is to be told at once, and not when cycles are looked for.
         self._share = share
         super().__init__(*own)
 
     def __del__(self) -> None:
         try:
-            if not self._share.told:
-                return
+            share = self._share()
         except AttributeError:  # interrupted as it was made
             return
-        super().__del__()
+        if share is None or share.told:
+            super().__del__()
 
 
 Part = Message[Any] | Share
@@ -193,7 +207,7 @@ class Batch(Sequence[Message[T]]):
     def extend(self, seconds: float) -> None:
         """Hold those that are not answered yet for so many seconds from now, at least; see `Message.extend`."""
         held = self._held()
-        self._receiver.extend(held[0] if held else self._parts[0], seconds)
+        self._receiver.extend(held[0] if held else self._each()[0], seconds)
 
     def _held(self) -> Sequence[Part]:
         return unanswered(self._parts)

@@ -17,17 +17,14 @@ class Tasks:
 
     def forget(self) -> None:
         """In a forked child: nothing was handed out here."""
-        self._guard = self._runtime.lock()
+        self.guard = self._runtime.lock()
+        """For `more`."""
         self.one: Callable[[], int] = count().__next__
         """One item is handed out. One step of the interpreter, since every `get` takes it: no thread comes between."""
         self._looks = 0
-        self._more = 0
-        """Items handed out, beside those that `one` counted, less those that are done."""
-
-    def many(self, items: int) -> None:
-        """So many are handed out."""
-        with self._guard:
-            self._more += items
+        self.more = 0
+        """Items handed out, beside those that `one` counted, less those that are done. Added to in place, under the guard:
+        a method could be interrupted as it begins, and the count be wrong for ever."""
 
     def done(self) -> None:
         """The user is done with one.
@@ -35,18 +32,18 @@ class Tasks:
         Raises:
             ValueError: that is more than were handed out.
         """
-        with self._guard:
+        with self.guard:
             if self._open() <= 0:
                 raise ValueError("task_done() called too many times")
-            self._more -= 1
+            self.more -= 1
 
     @property
     def unfinished(self) -> int:
         """Items handed out and not done with."""
-        with self._guard:
+        with self.guard:
             return self._open()
 
     def _open(self) -> int:
         singles = self.one() - self._looks  # a look counts as one, too
         self._looks += 1
-        return singles + self._more
+        return singles + self.more

@@ -76,9 +76,10 @@ def test_what_was_claimed_ahead_and_slept_past_its_lease_comes_again(place):
 def test_a_loan_that_nobody_refers_to_is_not_renewed(place):
     with place.open(lease=2.5) as queue, place.open() as other:
         queue.put("a")
-        loan = queue._leases.ask(lend=1, lease_ms=2500)[1]
-        assert queue._leases.hold(loan)
-        del loan
+        loans = []
+        queue._leases.borrow(1, 2500, loans)
+        assert queue._leases.hold(loans[0])
+        del loans
         assert other.receive(timeout=30).attempt == 2
 
 
@@ -516,7 +517,7 @@ def test_an_acknowledgement_under_way_while_its_queue_closes_leaves_nothing_clai
             queue.receive().ack()
         queue._receiver.release()
         message = queue.receive()
-        ask = queue._leases.ask
+        ask = queue._leases.borrow
 
         def closing(*args, **how):
             outcome = ask(*args, **how)
@@ -524,7 +525,7 @@ def test_an_acknowledgement_under_way_while_its_queue_closes_leaves_nothing_clai
             queue._receiver.close()
             return outcome
 
-        monkeypatch.setattr(queue._leases, "ask", closing)
+        monkeypatch.setattr(queue._leases, "borrow", closing)
         message.ack()
         assert not queue._receiver.ahead
         queue.close()

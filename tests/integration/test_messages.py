@@ -447,14 +447,14 @@ def test_idle_threads_that_share_an_object_look_together(tmp_path, monkeypatch, 
     with pqueue.open("memory://looks") as queue:
         queue.put("a")
         queue.receive().ack()
-        real = queue._leases.ask
+        real = queue._leases.borrow
 
         def slow(*how, **more):
             looks.append(None)
             time.sleep(0.3)
             return real(*how, **more)
 
-        monkeypatch.setattr(queue._leases, "ask", slow)
+        monkeypatch.setattr(queue._leases, "borrow", slow)
         queue._receiver._answered = time.monotonic() + 60  # as after an answer of just now, for all of the test
         barrier = threading.Barrier(threads)
 

@@ -83,11 +83,11 @@ class Asked:
         self.fails = True
         self.asked = []
 
-    def ask(self, answers, **_):
+    def ask(self, answers):
         self.asked.append(list(answers))
         if self.fails:
             raise StoreError("no answer")
-        return [answer.where.stop - answer.where.start - 1 for answer in answers], None
+        return [answer.where.stop - answer.where.start - 1 for answer in answers]
 
 
 def test_answers_are_kept_as_they_were_until_it_is_known_that_they_went_out(caplog):
@@ -184,11 +184,18 @@ def test_a_lease_is_lengthened_by_what_a_swap_took_and_not_for_ever():
     slow = _Slow()
     leases = Leases(slow.runtime, slow)
     for slow.seconds in (2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3600.0, 0.0):
-        loan = leases.ask(lend=1, lease_ms=1000, renews=False)[1]
+        loan = lent(leases, 1000, renews=False)
         assert loan.asked_ms == 1000
         slow.now += 500  # the caller's own doing
     assert slow.leases == [1000, 8001, 4000, 2000, 1000, 1000, 1000, 60_000]
     leases.close()
+
+
+def lent(leases, lease_ms, **how):
+    into = []
+    leases.borrow(1, lease_ms, into, **how)
+    (loan,) = into
+    return loan
 
 
 class _Held:
@@ -212,7 +219,7 @@ class _Held:
 def test_claims_of_one_lease_are_renewed_together_and_each_for_its_own():
     held = _Held()
     leases = Leases(held.runtime, held)
-    short, long, other = (leases.ask(lend=1, lease_ms=lease)[1] for lease in (10_000, 60_000, 10_000))
+    short, long, other = (lent(leases, lease) for lease in (10_000, 60_000, 10_000))
     held.now = 30.0
     leases.attend()
     assert held.asked == [(["a", "c"], 10_000), (["b"], 60_000)]
@@ -223,7 +230,7 @@ def test_claims_of_one_lease_are_renewed_together_and_each_for_its_own():
 def test_a_claim_that_is_extended_for_less_than_its_lease_is_renewed_all_the_same():
     held = _Held()
     leases = Leases(held.runtime, held)
-    loan = leases.ask(lend=1, lease_ms=6000)[1]
+    loan = lent(leases, 6000)
     for held.now in (0.9, 1.8, 2.7):
         assert leases.extend(loan, 1000)
     leases.attend()

@@ -403,10 +403,10 @@ def _late_lease() -> list[tuple[Any, str, Any]]:
 
 @_removal("16", "a message is lent however late", "a message is lent when its lease is over")
 def _lent_late() -> list[tuple[Any, str, Any]]:
-    def lent(self: Any, count: int, lease_ms: int, *, renews: bool) -> Any:
-        return self._leases.ask(lend=count, lease_ms=lease_ms, renews=renews)[1]
+    def lend(self: Any, count: int, lease_ms: int, *, renews: bool, into: Any) -> None:
+        self._leases.borrow(count, lease_ms, into, renews=renews)
 
-    return [(Receiver, "_lent", lent)]
+    return [(Receiver, "_lend", lend)]
 
 
 @_removal("17", "who finds a mark whose burier is late lets it be", "who rejects dies before the letter is written")
