@@ -135,8 +135,9 @@ class Picker:
     ) -> tuple[Head, int, Grave | None]:
         """Up to `left` items of what was given back, or (None) from `next` on; how many are still wanted."""
         ordinal, offset = (head.ordinal, head.offset) if span is None else (span.ordinal, span.start)
+        reach = self._reader.reach(ordinal)
         while left > 0 and (span is None or offset < span.stop):
-            chunk, grave = self._read(span, ordinal, offset, left)
+            chunk, grave = self._read(span, ordinal, offset, left, reach if outcome.lots else None)
             if grave is not None:
                 return head, left, grave
             if chunk is None:
@@ -159,7 +160,9 @@ class Picker:
         until = transitions.rounded(now_ms + self._step_ms, request.lease_ms)
         return transitions.claimed(head, where, request.claim, self.own(), until)
 
-    def _read(self, span: Span | None, ordinal: int, offset: int, left: int) -> tuple[Chunk | None, Grave | None]:
+    def _read(
+        self, span: Span | None, ordinal: int, offset: int, left: int, before: int | None
+    ) -> tuple[Chunk | None, Grave | None]:
         """Records, or what is to be buried instead; neither: there is nothing there now.
 
         Raises:
@@ -167,7 +170,7 @@ class Picker:
         """
         if span is None:
             try:
-                return self._reader.chunk(ordinal, offset, left), None
+                return self._reader.chunk(ordinal, offset, left, before), None
             except Damage as damage:
                 return None, _damaged(damage, damage.where)
         try:

@@ -212,24 +212,26 @@ class Reader:
         self._reads: dict[int, Task[bytes]] = {}
         self._ending: Scanner | None = None
 
-    def chunk(self, ordinal: int, offset: int, wanted: int) -> Chunk | None:
+    def chunk(self, ordinal: int, offset: int, wanted: int, before: int | None = None) -> Chunk | None:
         """At most `wanted` records of one segment from this place on, at least one; None where the log ends for now.
 
-        The place may be a segment's end, which is the same as the next one's start (rule 24).
+        The place may be a segment's end, which is the same as the next one's start (rule 24). `before`: as if the log
+        ended with the segment before this one.
 
         Raises:
             Damage: the items there can't be read.
             Missing: the segment is not there.
             BlobMissing: the page that lists it is not.
         """
-        while True:
+        while before is None or ordinal < before:
             entry = self._view.entry(ordinal)
             if entry is None:
                 if self._view.load():
                     continue
                 return None
             if entry.count != OPEN and offset >= entry.end:
-                self._cursors.pop(ordinal, None)
+                # Not more than a claim may go back to, when its swap is lost.
+                self._cursors.pop(ordinal if self._view.tail.grows else ordinal - PARALLEL, None)
                 ordinal += 1
                 continue
             offset = max(offset, entry.base)
@@ -248,6 +250,15 @@ class Reader:
                 return None
             if not self._view.load() and not self._mended(entry):
                 return None
+        return None
+
+    def reach(self, ordinal: int) -> int | None:
+        """The segment before which one claim from this one on stops, so that all it needs is read at once; None: no bound.
+
+        Read one behind another, many small ones take so long that others swap the head each time, and the claim never
+        comes about (H2).
+        """
+        return None if self._view.tail.grows else ordinal + PARALLEL
 
     def _mended(self, entry: Entry) -> bool:
         """Whether an open segment with records behind damage was closed, so that they can be read; tried once for each."""
@@ -276,6 +287,8 @@ class Reader:
             return
         for place in [place for place in self._reads if place < ordinal]:
             del self._reads[place]
+        for place in [place for place in self._cursors if place < ordinal]:
+            del self._cursors[place]
         entries: list[Entry] = []
         while wanted > 0 and len(entries) < PARALLEL and (entry := self._view.entry(ordinal)) is not None:
             if entry.end > offset:

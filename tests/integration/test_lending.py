@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 import pqueue
-from pqueue import picking, receive, straight
+from pqueue import picking, reader, receive, straight
 from pqueue.names import HEAD, dead_name
 from pqueue.retry import text_of
 from pqueue_local import LocalBackend, documents
@@ -71,6 +71,37 @@ def test_what_was_claimed_ahead_and_slept_past_its_lease_comes_again(place):
         assert (message.item, message.attempt) == (2, 1)
         assert rest(other) == [(3, 1)]
         message.ack()
+
+
+@pytest.mark.parametrize("call", ["get_many", "receive_many"])
+def test_a_claim_of_small_segments_reads_as_many_as_at_once_and_none_again_for_a_swap_that_was_lost(
+    place, monkeypatch, call
+):
+    """Else it takes so long that a consumer that answers one by one has swapped the head each time."""
+    if place.appends:
+        return
+    with place.open() as queue, place.open() as other:
+        for item in range(40):
+            queue.put(item)
+        reads, lost = [], []
+        read, swap = queue._store.read, queue._store.swap
+
+        def counted(name, *how):
+            reads.append(name)
+            return read(name, *how)
+
+        def beaten(name, *how):
+            if name == HEAD and len(lost) < 3:
+                lost.append(other.receive())
+            return swap(name, *how)
+
+        monkeypatch.setattr(queue._store, "read", counted)
+        monkeypatch.setattr(queue._store, "swap", beaten)
+        batch = getattr(queue, call)(1000)
+        assert list(getattr(batch, "items", batch)) == list(range(3, 3 + reader.PARALLEL))
+        segments = [name for name in reads if name.startswith("seg/")]
+        assert len(segments) == len(set(segments)) == 3 + reader.PARALLEL
+        assert [message.item for message in lost] == [0, 1, 2]
 
 
 def test_a_loan_that_nobody_refers_to_is_not_renewed(place):
