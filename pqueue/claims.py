@@ -37,6 +37,8 @@ class Consumer:
         self._serializer = serializer
         owners = parts.store.owners
         self._alive: Callable[[str], bool] | None = owners.alive if owners else None
+        self.unsettled: Callable[[], object] = lambda: None
+        """Called when it is not known what became of a swap; `settle` is to follow, and not after minutes of silence."""
         self.forget()
 
     def forget(self) -> None:
@@ -212,8 +214,20 @@ class Consumer:
             for index in sorted(paid, reverse=True):
                 owing.taken.appendleft(paid[index])
             raise
+        finally:
+            if self._swaps.left_open:
+                self.unsettled()
         self._swaps.unserved = None
         return outcomes
+
+    def settle(self) -> None:
+        """See what became of the last swap, if that is not known: whoever is silent for long is dropped, and never learns it.
+
+        Raises:
+            StoreError: still unknown.
+        """
+        if self._swaps.left_open:
+            self.ask(Request())
 
     def _carry(self, works: Sequence[Request]) -> Sequence[Outcome]:
         """Raises `Landed` with the outcomes where it is interrupted when they are there."""

@@ -26,6 +26,9 @@ _SWAPS = 4
 _LEAST_MOST = 60_000
 """Milliseconds that a lease is lengthened to for that, at most."""
 
+_SETTLE = 0.05
+"""Seconds after which it is asked for what became of a swap that a call has left unanswered."""
+
 LOST = float("-inf")
 """The deadline of a claim that is somebody else's by now."""
 
@@ -65,6 +68,7 @@ class Leases:
         self._monotonic = runtime.monotonic
         self._consumer = consumer
         self.forget()
+        consumer.unsettled = partial(self.within, _SETTLE)
 
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
@@ -167,6 +171,10 @@ class Leases:
     def done(self, loan: Loan) -> None:
         """Nothing of it is to be renewed any more."""
         self._loans.pop(loan.claim, None)
+
+    def settle(self) -> None:
+        """See what became of a swap that a call has left unanswered; see `Consumer.settle`."""
+        self._consumer.settle()
 
     def chore(self, chore: Chore, owes: Callable[[], object] = lambda: None) -> None:
         """Have the keeper do something from time to time; while `owes`, also for a queue object that nobody refers to."""

@@ -40,8 +40,8 @@ class Owing:
         self.told.update(
             (answer, count) for answer, count in zip(request.answers, outcome.settled, strict=False) if count
         )
-        if request.restore:
-            counts = outcome.settled[len(request.answers) + len(request.extend) :]
+        counts = outcome.settled[len(request.answers) + len(request.extend) :]
+        if request.restore and counts:  # else there was no swap, and it is still to be restored
             self.late += [lot.items for lot, count in zip(request.restore, counts, strict=False) if not count]
             request.restore = ()  # and never again
         if outcome.lots and request.take:

@@ -207,6 +207,11 @@ class Swaps:
             self.unserved = None
 
     @property
+    def left_open(self) -> bool:
+        """Whether it is not known what became of the last swap."""
+        return self._open is not None
+
+    @property
     def unsettled(self) -> bool:
         """Whether it is not known what became of the last swap, or those that it was for do not know."""
         return self._open is not None or self.unserved is not None

@@ -1,7 +1,10 @@
 """Ctrl-C in a `get`, and the object is closed instead of asked again: others get what it had taken, in order."""
 
+import time
+
 import pytest
 
+import pqueue
 from pqueue.errors import Landed
 from pqueue.head import Range
 from pqueue.owing import Owing
@@ -161,6 +164,37 @@ def test_what_a_swap_took_for_a_call_that_was_interrupted_comes_first(place, mon
         for message in (held, *later):
             message.ack()
         assert len(queue) == 0
+
+
+def test_what_is_owed_stays_so_while_the_store_does_not_answer(place, monkeypatch):
+    with place.open() as other:
+        queue = place.open()
+        queue.put_many(range(5))
+        after_next_swap(queue, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            queue.get_many(2)
+        for _ in range(2):
+            with monkeypatch.context() as fails:
+                fails.setattr(queue._store, "swap", lambda *_: (_ for _ in ()).throw(pqueue.StoreError("no answer")))
+                with pytest.raises(pqueue.StoreError):
+                    queue.close()
+        queue.close()
+        assert [*other] == list(range(5))
+
+
+def test_what_became_of_a_swap_is_found_out_though_nothing_is_called_any_more(place, monkeypatch):
+    """In a bucket: who is silent for minutes is dropped there, and could not learn it then."""
+    with place.open() as queue:
+        queue.put_many(range(5))
+        with monkeypatch.context() as fails:
+            fails.setattr(queue._store, "swap", lambda *_: (_ for _ in ()).throw(pqueue.StoreError("no answer")))
+            with pytest.raises(pqueue.StoreError):
+                queue.get()
+        until = time.monotonic() + 20
+        while queue._consumer._swaps.left_open:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert [*queue] == list(range(5))
 
 
 def test_what_is_owed_is_owed_once_however_often_it_is_noted():
