@@ -63,11 +63,11 @@ def test_a_batch_is_looked_at_when_some_of_it_is_answered(place):
 def test_a_batch_that_is_dropped_unseen_is_told_and_comes_again(place, caplog):
     with place.open() as queue:
         queue.put_many(range(10))
-        queue.receive_many(7, lease=1)
-        gc.collect()
-        held = queue.receive(lease=1)
+        queue.receive_many(7, lease=3)
+        held = queue.receive()
         assert held.item == 7
-        assert [queue.receive(timeout=20).item for _ in range(9)] == [8, 9, *range(7)]
+        others = [queue.receive(timeout=30) for _ in range(9)]
+        assert [message.item for message in others] == [8, 9, *range(7)]
         assert "7 messages were dropped without an answer, from offset 0 on" in caplog.text
 
 
@@ -218,7 +218,7 @@ def test_a_batch_whose_acknowledgement_failed_is_answered_one_by_one(place, monk
 def test_an_interrupt_as_a_batch_is_looked_at_leaves_all_of_it_to_be_answered(place, singly):
     with place.open() as queue:
         queue.put_many(range(1000))
-        for at in counting():
+        for at in counting(3):
             batch = queue.receive_many(5)
             cut = Interrupted(lambda batch=batch: list(batch), at)
             gc.collect()
@@ -267,11 +267,10 @@ def test_an_interrupt_as_a_batch_is_taken_costs_what_is_in_hand_at_most(place, c
 
 @ONLY
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("call", ["receive", "receive and ack", "get"])
-@pytest.mark.parametrize("linger", [0, 1])
+@pytest.mark.parametrize(("call", "linger"), [("receive", 0), ("receive and ack", 0), ("get", 0), ("get", 1)])
 def test_an_interrupt_delays_nothing_that_was_claimed_ahead(place, call, linger):
     """What one call had claimed for the next ones is handed out at once, in its order; and `join` waits for no item of it."""
-    for at in counting({"folder": 19, "memory": 9, "bucket": 151}[place.kind.split("-")[0]]):
+    for at in counting({"folder": 23, "memory": 11, "bucket": 211}[place.kind.split("-")[0]]):
         with place.again().open(ack_linger=linger, prefetch=8) as queue:
             queue.put_many(range(40))
             if (
@@ -311,7 +310,7 @@ def test_an_interrupt_delays_nothing_that_was_claimed_ahead(place, call, linger)
 def test_how_much_is_claimed_ahead_is_a_matter_of_the_pace(place, pause, most):
     with place.open() as queue:
         queue.put_many(range(3000))
-        for number in range(200):
+        for number in range(150):
             queue.receive().ack()
             time.sleep(pause)  # never for less
             ahead = sum(share._size for share in queue._receiver._prefetched.shares)
