@@ -423,7 +423,7 @@ class Queue(Generic[T]):
             self._receiver.give_back(messages, 0, "", counted=False)
 
     def _take(self, n: int) -> Sequence[T]:
-        if self._receiver.ahead:
+        if self._receiver.ahead or self._receiver.returns:
             self._receiver.release()  # what it holds comes first
         if self._gets_plainly:
             return self._looked(self._takes, n)

@@ -78,7 +78,7 @@ class Receiver:
         """Acknowledgements that nobody waits for, and what is given back unseen."""
         self._due = float("inf")
         """When what is on the tab is to be sent."""
-        self._returns = False
+        self.returns = False
         """Whether something on the tab may be given back unseen: whoever takes otherwise is to get it first."""
         self._closed = False
         self._eager = False
@@ -92,8 +92,8 @@ class Receiver:
 
     @property
     def ahead(self) -> bool:
-        """Whether something is claimed for the next call, or is to be given back unseen."""
-        return bool(self._prefetched.shares) or self._returns
+        """Whether something is claimed for the next call."""
+        return bool(self._prefetched.shares)
 
     @property
     def unanswered(self) -> int:
@@ -259,7 +259,7 @@ class Receiver:
         except BaseException:
             self._due = self._monotonic() + _LINGER
             raise
-        self._returns = bool(self._tab)
+        self.returns = bool(self._tab)
 
     def close(self) -> None:
         """As `release`; nothing is kept for later from now on."""
@@ -298,7 +298,7 @@ class Receiver:
 
     def _unseen(self, messages: Sequence[Part]) -> None:
         """Have these, which nobody was handed, given back, with the next swap or soon."""
-        self._returns = True
+        self.returns = True
         for answer in _answers(messages, _BACK):
             self._tab.add(answer)
         with self._guard:
