@@ -136,11 +136,11 @@ class Ahead:
     def _give_back(self) -> None:
         with self.guard:
             self._note()
-            if self.loan is not None and self.ready:
-                where = self._lot.where._replace(start=self._lot.where.start + self._noted)
-                self.ready = []
-                self._tab.add(_unseen(self.loan, where))
-            self.loan = None
+            loan, start = self.loan, self._lot.where.start + self._noted
+            unseen = _unseen(loan, self._lot.where._replace(start=start)) if loan is not None and self.ready else None
+            self.loan, self.ready = None, []  # at once: else an interrupt leaves these to be taken for handed out
+            if unseen is not None:
+                self._tab.add(unseen)
             while self._held:
                 loan = self._held[0]
                 while loan.lots:

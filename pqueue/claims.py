@@ -37,7 +37,7 @@ class Consumer:
         self._serializer = serializer
         owners = parts.store.owners
         self._alive: Callable[[str], bool] | None = owners.alive if owners else None
-        self.unsettled: Callable[[], object] = lambda: None
+        self.remind: Callable[[], object] = lambda: None
         """Called when it is not known what became of a swap; `settle` is to follow, and not after minutes of silence."""
         self.forget()
 
@@ -216,7 +216,7 @@ class Consumer:
             raise
         finally:
             if self._swaps.left_open:
-                self.unsettled()
+                self.remind()
         self._swaps.unserved = None
         return outcomes
 

@@ -27,7 +27,8 @@ _LEAST_MOST = 60_000
 """Milliseconds that a lease is lengthened to for that, at most."""
 
 _SETTLE = 0.05
-"""Seconds after which it is asked for what became of a swap that a call has left unanswered."""
+_AGAIN = 1.0
+"""Seconds after which it is asked for what became of a swap that a call has left unanswered, and then again."""
 
 LOST = float("-inf")
 """The deadline of a claim that is somebody else's by now."""
@@ -68,7 +69,7 @@ class Leases:
         self._monotonic = runtime.monotonic
         self._consumer = consumer
         self.forget()
-        consumer.unsettled = partial(self.within, _SETTLE)
+        consumer.remind = self._remind
 
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
@@ -84,6 +85,7 @@ class Leases:
         self._pause = _IDLE
         """How long the keeper sleeps."""
         self._keeping = False
+        self._settling = False
         self._closed = False
         self._least_ms = 0
         """No lease is shorter: a swap took too long for one, and what it lent had run out before it was here."""
@@ -172,10 +174,6 @@ class Leases:
         """Nothing of it is to be renewed any more."""
         self._loans.pop(loan.claim, None)
 
-    def settle(self) -> None:
-        """See what became of a swap that a call has left unanswered; see `Consumer.settle`."""
-        self._consumer.settle()
-
     def chore(self, chore: Chore, owes: Callable[[], object] = lambda: None) -> None:
         """Have the keeper do something from time to time; while `owes`, also for a queue object that nobody refers to."""
         self._chores.append(chore)
@@ -207,7 +205,7 @@ class Leases:
         """Renew what is older than a third of its lease, do the chores; how long to sleep then, and whether more is owed."""
         self._pause = _IDLE  # before looking: what is begun meanwhile wakes this
         pauses = [left for chore in self._chores if (left := self._attended(chore)) is not None]
-        pauses += self._renewed()
+        pauses += [*self._settled(), *self._renewed()]
         self._pause = max(0.001, min(pauses)) if pauses else _IDLE
         return self._pause if pauses else None, any(owes() for owes in self._owes)
 
@@ -224,6 +222,23 @@ class Leases:
         except Exception:
             log.exception("acknowledgements could not be sent, they will be again")
         return 0.1
+
+    def _settled(self) -> list[float]:
+        """See what became of a swap that a call has left unanswered; seconds until that is to be tried again."""
+        self._settling = True
+        try:
+            self._consumer.settle()
+        except QueueError as error:
+            log.warning("it is not known yet what became of a swap, this is asked again: %s", error)
+            return [_AGAIN]
+        finally:
+            self._settling = False
+        return []
+
+    def _remind(self) -> None:
+        """A call has left a swap unanswered; where that is the keeper's own asking, it has its pause."""
+        if not self._settling:
+            self.within(_SETTLE)
 
     def _renewed(self) -> list[float]:
         """Renew what is to be; for each that is to be renewed again the seconds until then. Keeps hold of none of them."""

@@ -468,7 +468,6 @@ class Receiver:
 
     def _attend(self, now: float) -> float | None:
         """For the keeper: renew what was dropped no more, give back what nobody asks for, send what is due."""
-        self._leases.settle()
         self._note_dropped()
         if self._prefetched.shares and now - self._prefetched.since >= _STALE:
             self._give_back_stale()

@@ -312,6 +312,49 @@ def test_an_interrupt_delays_nothing_that_was_claimed_ahead(place, call, linger)
     assert at > 20
 
 
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_an_interrupted_give_back_acknowledges_nothing_that_was_not_handed_out(place):
+    """It comes at once, or when its lease ends."""
+    if place.kind != "memory":
+        return  # one is enough: it stands on the object's memory
+    for at in counting():
+        mine = place.again()
+        with mine.open(ack_linger=1, prefetch=4, lease=0.3) as queue:
+            queue.put_many(range(8))
+            found = [queue.get()]
+            cut = Interrupted(lambda queue=queue: queue._ahead.release(), at)
+            queue.sync()
+        if not cut.where:
+            break
+        with mine.open(lease=0.3) as other:
+            while len(found) < 8:
+                found.append(other.get(timeout=5))
+        assert sorted(found) == list(range(8)), cut.where
+    assert at > 20
+
+
+def test_what_a_get_has_handed_out_is_renewed_until_its_acknowledgement_has_gone(place, monkeypatch):
+    """Though all of its claim is handed out, and the store takes no acknowledgement for longer than its lease."""
+    if place.kind.endswith("blobs"):
+        return
+    with place.open(ack_linger=0.1, prefetch=4, lease=2) as queue, place.open() as other:
+        queue.put_many(range(8))
+        with monkeypatch.context() as fails:
+            assert [queue.get() for _ in range(4)] == [0, 1, 2, 3]
+            for call in ("ask", "borrow"):
+                fails.setattr(
+                    queue._leases, call, lambda *_, **__: (_ for _ in ()).throw(pqueue.StoreError("no answer"))
+                )
+            with pytest.raises(pqueue.StoreError):
+                queue.get()
+            time.sleep(4)
+            assert other.get_many(10, block=False) == [4, 5, 6, 7]
+        queue.sync()
+        with pytest.raises(pqueue.Empty):
+            other.get(block=False)
+
+
 @pytest.mark.parametrize(("pause", "most"), [(0.0, 64), (0.001, 16), (0.0019, 8), (0.0021, 1)])
 def test_how_much_is_claimed_ahead_is_a_matter_of_the_pace(place, pause, most):
     with place.open() as queue:

@@ -209,6 +209,9 @@ class _Held:
     def draw_claim(self):
         return next(self.ids)
 
+    def settle(self):
+        pass
+
     def ask(self, request):
         if request.extend:
             self.asked.append((list(request.extend), request.lease_ms))
