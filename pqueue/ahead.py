@@ -107,7 +107,8 @@ class Ahead:
     def held(self) -> list[Any]:
         """What is claimed ahead and not handed out, in order."""
         with self.guard:
-            return [*reversed(self.ready), *(item for loan in self._held for lot in loan.lots for item in lot.items)]
+            held = tuple(self._held)  # another thread's swap may add to it without the guard
+            return [*reversed(self.ready), *(item for loan in held for lot in loan.lots for item in lot.items)]
 
     def drain(self) -> int:
         """Treat what is claimed ahead as handed out; how many items that were."""
