@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 import pqueue
-from pqueue import picking, reader, receive, straight
+from pqueue import answering, picking, reader, receive, straight
 from pqueue.names import HEAD, dead_name
 from pqueue.retry import text_of
 from pqueue_local import LocalBackend, documents
@@ -284,7 +284,7 @@ def test_a_letter_that_is_being_written_stays(place, monkeypatch, caplog):
 
 
 def test_acknowledgements_that_nobody_waits_for_go_with_the_next_claim_or_at_sync(place, monkeypatch):
-    monkeypatch.setattr(receive, "_LINGER", 60.0)
+    monkeypatch.setattr(answering, "LINGER", 60.0)
     with place.open() as queue, place.open() as other:
         queue.put_many(range(40))
         for start in range(0, 20, 5):
@@ -304,7 +304,7 @@ def test_acknowledgements_that_nobody_waits_for_go_with_the_next_claim_or_at_syn
 
 
 def test_one_claim_serves_eight_calls_whatever_each_asks_for(place, monkeypatch):
-    monkeypatch.setattr(receive, "_LINGER", 60.0)
+    monkeypatch.setattr(answering, "LINGER", 60.0)
     with place.open() as queue:
         for start in range(0, 17_000, 1000):
             queue.put_many(range(start, start + 1000))
@@ -349,7 +349,7 @@ def test_a_queue_neither_closed_nor_used_any_more_goes_once_it_has_sent_what_it_
 
 
 def test_who_dies_before_repeats_them(place, monkeypatch):
-    monkeypatch.setattr(receive, "_LINGER", 60.0)
+    monkeypatch.setattr(answering, "LINGER", 60.0)
     queue = place.open(lease=2.5)
     queue.put("a")
     queue.receive().ack(wait=False)
@@ -358,7 +358,7 @@ def test_who_dies_before_repeats_them(place, monkeypatch):
     monkeypatch.undo()
     with place.open() as other:
         assert len(other) == 1
-    queue._receiver._due = 0
+    queue._receiver._answering.due = 0
     queue.close()
     with place.open() as other:
         assert len(other) == 0

@@ -201,7 +201,7 @@ def test_a_message_that_is_dropped_comes_again_when_its_lease_ends(place, caplog
 
 
 def test_messages_that_are_dropped_and_never_renewed_are_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("pqueue.receive._MOST", 20)
+    monkeypatch.setattr("pqueue.receive._MANY", 20)
     with pqueue.open(tmp_path / "queue", auto_extend=False) as queue:
         queue.put_many(range(100))
         for _ in range(90):
@@ -455,7 +455,7 @@ def test_idle_threads_that_share_an_object_look_together(tmp_path, monkeypatch, 
             return real(*how, **more)
 
         monkeypatch.setattr(queue._leases, "borrow", slow)
-        queue._receiver._answered = time.monotonic() + 60  # as after an answer of just now, for all of the test
+        queue._receiver._pace.answered = time.monotonic() + 60  # as after an answer of just now, for all of the test
         barrier = threading.Barrier(threads)
 
         def look():
@@ -469,7 +469,7 @@ def test_idle_threads_that_share_an_object_look_together(tmp_path, monkeypatch, 
         for thread in crew:
             thread.join()
         assert len(looks) <= threads // 2
-        queue._receiver._answered = 0.0
+        queue._receiver._pace.answered = 0.0
 
 
 def test_two_items_that_came_back_unanswered_are_held_one_after_the_other(place, caplog):
