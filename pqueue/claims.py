@@ -60,6 +60,8 @@ class Consumer:
         self._picker = Picker(parts, self._serializer, self._reader, behind, self._ids)
         self._burier = Burier(parts, self._swaps, self._picker, behind, self._owing, self._sweeper, self._ids)
         self._straight = Straight(parts, self._swaps, self._picker, self._owing)
+        self._left = False
+        """Whether the last call has left it unknown what became of its swap."""
         self.repeated = 0
         """Items handed out by this object that had been handed out before."""
 
@@ -215,7 +217,8 @@ class Consumer:
                 owing.taken.appendleft(paid[index])
             raise
         finally:
-            if self._swaps.left_open:
+            self._left = self._swaps.left_open
+            if self._left:
                 self.remind()
         self._swaps.unserved = None
         return outcomes
@@ -226,7 +229,7 @@ class Consumer:
         Raises:
             StoreError: still unknown.
         """
-        if self._swaps.left_open:
+        if self._left:  # not one that another thread's call is about
             self.ask(Request())
 
     def _carry(self, works: Sequence[Request]) -> Sequence[Outcome]:

@@ -229,6 +229,8 @@ class Leases:
         try:
             self._consumer.settle()
         except QueueError as error:
+            if self._closed:
+                return []
             log.warning("it is not known yet what became of a swap, this is asked again: %s", error)
             return [_AGAIN]
         finally:

@@ -53,7 +53,9 @@ def works(place, queue, closed):
 @pytest.mark.parametrize("maxsize", [0, 50])
 @pytest.mark.parametrize("call", CALLS)
 def test_an_interrupt_anywhere_leaves_a_queue_that_works(place, call, maxsize):
-    step = {"folder": 3, "memory": 1, "bucket": 23}[place.kind.split("-")[0]]
+    if maxsize and not place.kind.startswith("memory"):
+        return  # a put that heeds a bound is the same on all of them
+    step = {"folder": 3, "folder-blobs": 5, "bucket": 23}.get(place.kind, 1)
     for at in counting(step):
         mine = place.again()
         queue = mine.open(maxsize=maxsize)
@@ -86,7 +88,7 @@ class Late(TimeoutError):
 @ONLY
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_stream_that_a_handler_s_exception_ends_counts_what_is_in(place):
-    for at in counting({"folder": 3, "memory": 1, "bucket": 41}[place.kind.split("-")[0]]):
+    for at in counting({"folder": 3, "folder-blobs": 5, "bucket": 41}.get(place.kind, 1)):
         with place.again().open() as queue:
             cut = Interrupted(lambda queue=queue: queue.put_stream(iter(PUT), batch=2), at, Late)
             if not cut.where:
@@ -105,7 +107,7 @@ def test_a_stream_that_a_handler_s_exception_ends_counts_what_is_in(place):
 )
 def test_an_interrupt_as_items_are_read_shifts_none(place, call, kind):
     """Several commits, and items that take Python to decode; nothing of it is taken for a record that can't be read."""
-    for at in counting({"folder": 7, "memory": 3, "bucket": 83}[place.kind.split("-")[0]]):
+    for at in counting({"folder": 11, "folder-blobs": 19, "bucket": 83}.get(place.kind, 3)):
         mine = place.again()
         with mine.open() as queue:
             for number in range(5):
@@ -198,7 +200,7 @@ def test_an_interrupt_anywhere_in_a_swap_for_others_costs_them_nothing(place, du
     """Theirs is done by another, or was, and is handed out; of its own it loses what it has in hand at most."""
     if place.kind == "bucket" and durability == "written":
         return  # there it is one thing
-    for at in counting({"folder": 2, "memory": 1, "bucket": 19}[place.kind.split("-")[0]]):
+    for at in counting({"folder": 5, "folder-blobs": 11, "bucket": 19}.get(place.kind, 1)):
         mine = place.again()
         with mine.open(durability=durability) as queue:
             queue.put_many(range(8))
@@ -219,7 +221,7 @@ def test_an_interrupt_anywhere_in_a_swap_for_others_costs_them_nothing(place, du
 @ONLY
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_an_interrupted_get_of_many_loses_what_is_in_hand_only(place):
-    for at in counting({"folder": 1, "memory": 1, "bucket": 11}[place.kind.split("-")[0]]):
+    for at in counting({"folder": 2, "folder-blobs": 3, "bucket": 11}.get(place.kind, 1)):
         mine = place.again()
         with mine.open() as queue:
             queue.put_many(range(20))

@@ -1,6 +1,7 @@
 """Messages where it is odd: claimed ahead, interrupted, with errors of any text; and acknowledged without waiting."""
 
 import gc
+import threading
 import time
 import weakref
 
@@ -598,3 +599,39 @@ def test_an_object_that_is_dropped_keeps_nothing_that_it_had_claimed_ahead(place
         assert gone() is None
         assert [other.get(timeout=20) for _ in range(9)] == list(range(1, 10))
         assert len(other) == 0
+
+
+def test_a_swap_that_is_under_way_is_not_asked_about(place):
+    """Only one that a call has given up; else the keeper waits behind each call's, and at `close` for a store that is gone."""
+    with place.open() as queue:
+        queue.put_many("ab")
+        swap, inside, gate = queue._store.swap, threading.Event(), threading.Event()
+
+        def slow(*how):
+            inside.set()
+            assert gate.wait(20)
+            return swap(*how)
+
+        queue._store.swap = slow
+        getter = threading.Thread(target=queue.get)
+        getter.start()
+        assert inside.wait(20)
+        keeper = threading.Thread(target=queue._consumer.settle)
+        keeper.start()
+        keeper.join(5)
+        asks = keeper.is_alive()
+        gate.set()
+        keeper.join()
+        getter.join()
+        queue._store.swap = swap
+        assert not asks
+        assert queue.get() == "b"
+
+
+def test_opening_getting_and_closing_warns_of_nothing(place, caplog):
+    with place.open() as queue:
+        queue.put_many(range(1000))
+    for _ in range(20):
+        with place.open(ack_linger=1) as queue:
+            queue.get()
+    assert not caplog.records

@@ -408,16 +408,14 @@ def test_a_receive_that_is_interrupted_as_it_found_something_was_no_attempt(plac
         real = queue._waiting.until
 
         def interrupted(look, timeout, *, undo):
+            queue.put("a")
             found = real(look, timeout, undo=undo)
             undo(found)
             raise KeyboardInterrupt
 
         monkeypatch.setattr(queue._waiting, "until", interrupted)
-        putter = threading.Timer(0.2, queue.put, ("a",))
-        putter.start()
         with pytest.raises(KeyboardInterrupt):
             queue.receive()
-        putter.join()
         monkeypatch.undo()
         message = queue.receive(timeout=30)
         assert (message.item, message.attempt) == ("a", 1)
