@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.address import FOLDER
+from pqueue.errors import about
 from pqueue.oldrecipe import refuse
 from pqueue.queue import Queue
 from pqueue.reopening import Origin
@@ -51,20 +52,21 @@ def connect(settings: QueueSettings, item: ItemType | None = None) -> Queue[Any]
     serializer, codecs = parts(settings)
     store = connect_store(settings)
     try:
-        return Queue(
-            store,
-            serializer,
-            item=item,
-            create=settings.create,
-            codecs=codecs,
-            fixed=settings.fixed(),
-            lease=settings.lease,
-            auto_extend=settings.auto_extend,
-            retry_delay=settings.retry_delay,
-            ack_linger=settings.ack_linger,
-            prefetch=settings.prefetch,
-            origin=Origin(settings, item),
-        )
+        with settings.blamed():
+            return Queue(
+                store,
+                serializer,
+                item=item,
+                create=settings.create,
+                codecs=codecs,
+                fixed=settings.fixed(),
+                lease=settings.lease,
+                auto_extend=settings.auto_extend,
+                retry_delay=settings.retry_delay,
+                ack_linger=settings.ack_linger,
+                prefetch=settings.prefetch,
+                origin=Origin(settings, item),
+            )
     except BaseException:
         store.close()
         raise
@@ -83,9 +85,14 @@ def connect_store(settings: QueueSettings) -> SegmentStore:
 
 
 def parts(settings: QueueSettings) -> tuple[Serializer | None, list[Codec] | None]:
-    """The serializer and codecs that these settings name; None where they are silent."""
-    choice = settings.serializer
-    serializer = None if choice is None else plugins.serializer(choice.name, **choice.options)
-    if settings.codecs is None:
-        return serializer, None
-    return serializer, [plugins.codec(one.name, **one.options) for one in settings.codecs]
+    """The serializer and codecs that these settings name; None where they are silent.
+
+    Raises:
+        SettingsError: one is unknown, or does not take its options.
+    """
+    choice, chosen = settings.serializer, settings.codecs
+    with settings.blamed(), about("serializer"):
+        serializer = None if choice is None else plugins.serializer(choice.name, **choice.options)
+    with settings.blamed(), about("codecs"):
+        codecs = None if chosen is None else [plugins.codec(one.name, **one.options) for one in chosen]
+    return serializer, codecs

@@ -6,6 +6,8 @@ Each class says in `retry` whether the same call, made again later, can help.
 from __future__ import annotations
 
 import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -23,6 +25,19 @@ class QueueError(Exception):
 
 class SettingsError(QueueError, ValueError):
     """A setting, plug-in or value is unknown, or is not what the queue was made with."""
+
+    setting: str = ""
+    """The field of `QueueSettings` that it is about, where it is not said yet who set that."""
+
+
+@contextmanager
+def about(setting: str) -> Iterator[None]:
+    """A context in which whatever is wrong is wrong with this setting."""
+    try:
+        yield
+    except SettingsError as error:
+        error.setting = error.setting or setting
+        raise
 
 
 class QueueAbsent(QueueError):

@@ -72,7 +72,10 @@ class Meta:
         for key, value in wanted.items():
             own = getattr(self, key)
             if value is not None and value != own:
-                raise SettingsError(
-                    f"this queue was made with {key}={own!r}, not {value!r}: leave {key} out, or move the items "
+                made = f"{key}={own!r}" if own is not None else f"no {key}"
+                error = SettingsError(
+                    f"this queue was made with {made}, not {value!r}: leave {key} out, or move the items "
                     f"to a new queue: pqueue move OLD ./NEW --set {key}=VALUE"
                 )
+                error.setting = key
+                raise error

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeVar
 
 from pqueue.abc import Codec, SegmentStore, Serializer, StoreSettings
@@ -193,10 +194,13 @@ def _source(entry: EntryPoint) -> str:
 
 
 def _remedy(entry: EntryPoint, error: ModuleNotFoundError) -> str:
-    """The command that installs what is missing."""
+    """What to do about what is missing: the command that installs it, mostly."""
     if entry.dist is None:
         return "install it"
-    missing = _plain((error.name or "").partition(".")[0])
+    package = (error.name or "").partition(".")[0]
+    if package == entry.module.partition(".")[0] and find_spec(package) is not None:
+        return f"{entry.dist.name} is installed without it, or names a module that it does not have ({entry.value})"
+    missing = _plain(package)
     sizes: Counter[str] = Counter()
     holding = []
     for requirement in entry.dist.requires or ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PrivateAttr,
     SecretStr,
     model_validator,
 )
@@ -122,6 +123,15 @@ def _delay(value: Any) -> Any:
 _Bytes = Annotated[ByteSize, Field(gt=0)]
 
 
+class _Origins(dict[str, str]):
+    """Who set what, by name. Settings are equal whoever set them."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Origins)
+
+    __hash__ = None  # as any dict
+
+
 class QueueSettings(BaseModel):
     """Where a queue is, what it is made with, and how it is opened.
 
@@ -160,7 +170,8 @@ class QueueSettings(BaseModel):
     """How often an item is handed out at most before it is set aside as a dead letter. Default: no limit. Fixed when
     the queue is made."""
     record_times: bool | None = None
-    """Whether the time of each commit is stored. Default: no. Fixed when the queue is made."""
+    """Whether the time of each commit is stored, for `Message.put_at` and the age in `pqueue stat`. Default: no. Fixed
+    when the queue is made."""
 
     create: bool = True
     """Whether to make a queue where none is."""
@@ -171,7 +182,7 @@ class QueueSettings(BaseModel):
     retry_delay: Annotated[RetryDelay, BeforeValidator(_delay)] = RetryDelay.constant(0)
     """Seconds that an item waits that was given back for an error: a number for a constant delay, or a table for one
     that grows: `first` seconds (1), each time `factor` times as long (2), `most` seconds at most (300), give or take the
-    share `jitter` (0.1). Default: 0."""
+    share `jitter` (0.1). Default: 0; of a worker 1 second, each time twice as long, 60 at most."""
     ack_linger: Annotated[float, Field(ge=0)] | None = None
     """Seconds that the acknowledgements of `get` may wait for one another; a crash repeats that much. Default: the
     store's, 0 in a folder and about 1 in a bucket."""
@@ -186,6 +197,23 @@ class QueueSettings(BaseModel):
         if isinstance(value, str | os.PathLike | StoreSettings):
             value = {"store": value} if isinstance(value, StoreSettings) else address(value)
         return nested(value, cls.model_fields) if isinstance(value, Mapping) else value
+
+    _origins: _Origins = PrivateAttr(default_factory=_Origins)
+
+    def came_from(self, origins: Mapping[str, str]) -> None:
+        """Note who set what, for errors that are found when the queue is opened."""
+        self._origins.update(origins)
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """A context in which an error about one of these says who set it."""
+        try:
+            yield
+        except SettingsError as error:
+            origin = self._origins.get(error.setting)
+            if origin is None:
+                raise
+            raise SettingsError(f"{error} (from {origin})") from error
 
     def fixed(self) -> dict[str, Any]:
         """What meta fixes, as far as it is named here, but the plug-ins."""

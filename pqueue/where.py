@@ -89,11 +89,14 @@ def merged(found: Sequence[Layer]) -> QueueSettings:
     for layer in found:
         store = over(values.get("store"), layer.values.get("store"))
         values = {**values, **layer.values} | ({"store": store} if store is not None else {})
+    told = origins(found)
     try:
-        return QueueSettings.model_validate(values)
+        settings = QueueSettings.model_validate(values)
     except ValidationError as error:
         store = plain(values.get("store", {}))
-        raise SettingsError(explained(error, _FIELDS, store.get("backend"), origins(found))) from error
+        raise SettingsError(explained(error, _FIELDS, store.get("backend"), told)) from error
+    settings.came_from(told)
+    return settings
 
 
 def place(settings: QueueSettings) -> str:

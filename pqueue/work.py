@@ -19,10 +19,12 @@ from pqueue.errors import (
     Empty,
     QueueError,
     SerializationError,
+    SettingsError,
     ShutDown,
     StoreError,
 )
 from pqueue.message import Message
+from pqueue.plugins import meant
 from pqueue.queue import Queue
 from pqueue.retry import RetryDelay, text_of
 from pqueue.where import Where, parse, place
@@ -43,6 +45,9 @@ _NOT_RUN = (
     "a coroutine or a generator, which would still have to be run: hand over a plain function, such as "
     "lambda item: asyncio.run(handler(item))"
 )
+
+_OWN = ("threads", "timeout", "stop", "item")
+"""Arguments of `work` beside the settings."""
 
 _TRIES = 5
 """Of an answer that the store did not confirm."""
@@ -110,7 +115,13 @@ def work(
     check_handler(handler)
     stop = stop or threading.Event()
     item = settings.pop("item", None)
-    found = parse(where, settings)
+    try:
+        found = parse(where, settings)
+    except SettingsError as error:
+        hints = [
+            f"; {name!r} is none of work's own either{hint}" for name in settings if (hint := meant(name, _OWN, 0.75))
+        ]
+        raise SettingsError(f"{error}{''.join(hints)}") from error
     if "retry_delay" not in found.model_fields_set:
         found = found.model_copy(update={"retry_delay": RETRY_DELAY})
     with _signals(stop), open_queue(found, item=item) as queue:

@@ -82,13 +82,20 @@ def translated(error: Exception, doing: str, *, effect: bool) -> Exception:
         theirs.SSOTokenLoadError,
     )
     unaddressed = (theirs.ParamValidationError, theirs.EndpointProviderError, theirs.NoRegionError)
+    unreachable = (theirs.EndpointConnectionError, theirs.ConnectTimeoutError)
     text = f"{doing}: {type(error).__name__}: {error}"
-    if isinstance(error, keyless):
-        return StoreRefused(f"{text}; give keys by the environment, a profile, a role or the settings")
-    if isinstance(error, unaddressed):
-        return StoreRefused(f"{text}; check the bucket's name, region and endpoint_url")
-    if isinstance(error, (theirs.EndpointConnectionError, theirs.ConnectTimeoutError)):
-        return StoreError(f"{text}; not reachable: check endpoint_url, region and the network")
+    for kinds, made, hint in (
+        (keyless, StoreRefused, "give keys by the environment, a profile, a role or the settings"),
+        (unaddressed, StoreRefused, "check the bucket's name, region and endpoint_url"),
+        (unreachable, StoreError, "not reachable: check endpoint_url, region and the network"),
+        (
+            theirs.ReadTimeoutError,
+            StoreError,
+            "it does not answer: check endpoint_url, or allow more than `read_timeout`",
+        ),
+    ):
+        if isinstance(error, kinds):
+            return made(f"{text}; {hint}")
     if isinstance(error, (theirs.BotoCoreError, ResponseParserError, HTTPError, OSError)):
         return StoreError(text)
     return error

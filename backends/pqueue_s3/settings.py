@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
 
 from pqueue.abc import StoreSettings
 from pqueue.errors import SettingsError
@@ -20,10 +20,19 @@ def _trim(prefix: str) -> str:
     return prefix.strip("/")
 
 
+def _url(value: Any) -> Any:
+    if isinstance(value, str) and not value.startswith(("http://", "https://")):
+        raise ValueError("must be a URL, like http://127.0.0.1:9000 or https://s3.example.org")
+    return value
+
+
 def _no_login(url: str) -> str:
     if "@" in urlsplit(url).netloc:
         raise ValueError("no user or password in an endpoint's URL")
     return url
+
+
+_Endpoint = Annotated[str, BeforeValidator(_url), Field(pattern="^https?://"), AfterValidator(_no_login)]
 
 
 class S3Settings(StoreSettings):
@@ -38,7 +47,7 @@ class S3Settings(StoreSettings):
     region: str | None = None
     profile: str | None = None
     """A section of `~/.aws/config`."""
-    endpoint_url: Annotated[str, Field(pattern="^https?://"), AfterValidator(_no_login)] | None = None
+    endpoint_url: _Endpoint | None = None
     """Another service than Amazon's."""
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     storage_class: str | None = None

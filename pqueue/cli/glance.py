@@ -31,4 +31,5 @@ def looked_at(settings: QueueSettings) -> Iterator[tuple[SegmentStore, list[Code
 def checked(settings: QueueSettings, meta: Meta) -> None:
     """Refuse settings that name something else than the queue was made with."""
     choice = settings.serializer
-    meta.check(settings.fixed() | ({"serializer": choice.name} if choice else {}))
+    with settings.blamed():
+        meta.check(settings.fixed() | ({"serializer": choice.name} if choice else {}))

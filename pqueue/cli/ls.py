@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pqueue.cli.glance import looked_at
+from pqueue.cli.glance import checked, looked_at
 from pqueue.cli.output import aligned
 from pqueue.config import config_file, configured_names
+from pqueue.connect import parts
 from pqueue.errors import QueueAbsent, QueueError, QueueGone
 from pqueue.stats import survey
 from pqueue.where import parse, place
@@ -39,8 +40,10 @@ def _row(name: str) -> tuple[dict[str, Any], Exception | None]:
     try:
         settings = parse(name, {"create": False})
         row["place"] = place(settings)
+        parts(settings)  # also where no queue is yet
         with looked_at(settings) as (store, codecs):
             stats = survey(store, codecs)
+        checked(settings, stats.meta)
         row["waiting"] = stats.waiting + stats.given_back
         row["told"] = f"{row['waiting']:,}"
     except (QueueAbsent, QueueGone):

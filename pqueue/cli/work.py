@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +35,8 @@ class Command:
 
     def __init__(self, words: Sequence[str]) -> None:
         if shutil.which(words[0]) is None:
+            if Path(words[0]).is_file():
+                raise SettingsError(f"{words[0]!r} can't be executed: make it executable, or name what is to run it")
             raise SettingsError(f"there is no command {words[0]!r}")
         self._words = words
         self._takes = any(_PLACE in word for word in words)

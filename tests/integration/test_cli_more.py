@@ -259,6 +259,13 @@ def test_ls_lists_the_queues_that_have_a_name(tmp_path, monkeypatch, capfdbinary
     assert (code, err.startswith(b"pqueue: broken: ")) == (3, True)
     assert out.decode().splitlines()[1].split()[:2] == ["broken", "error"]
     assert not (tmp_path / "later").exists()
+    (tmp_path / "pqueue.toml").write_text(
+        '[queues.later]\npath = "later"\nserializer = "jsn"\n[queues.other]\npath = "full"\ndurability = "synced"\n'
+    )
+    code, out, err = here(capfdbinary, "ls")
+    assert (code, out.count(b"error")) == (2, 2)
+    assert b"pqueue: later: no serializer is called 'jsn'" in err
+    assert b"pqueue: other: this queue was made with durability='written', not 'synced'" in err
 
 
 def test_init_writes_a_file_that_works_and_never_over_one(tmp_path, monkeypatch, capfdbinary):

@@ -111,11 +111,24 @@ def test_what_is_left_for_a_retry_is_told_in_the_end(jobs, caplog):
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("--call", "json"), ("--call", "json:nothing"), ("--call", "no.such:thing"), ("--", "no-such-command")],
+    [
+        (),
+        ("--call", "json"),
+        ("--call", "json:nothing"),
+        ("--call", "no.such:thing"),
+        ("--", "no-such-command"),
+        ("--", "./text"),
+    ],
 )
-def test_what_is_to_be_done_is_said_right_or_refused_before_anything_is_taken(jobs, words, capfd):
+def test_what_is_to_be_done_is_said_right_or_refused_before_anything_is_taken(
+    jobs, words, capfd, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("no program")
     assert work(jobs, *words) == 2
-    assert capfd.readouterr().err.startswith("pqueue: ")
+    told = capfd.readouterr().err
+    assert told.startswith("pqueue: ")
+    assert ("can't be executed" in told) == ("./text" in words)
     with pqueue.open(jobs) as queue:
         assert len(queue) == 3
 

@@ -126,6 +126,14 @@ def test_what_a_missing_extra_asks_for_is_a_command(stranger, tmp_path, requires
     assert "no_such_module" in str(caught.value)
 
 
+def test_one_that_names_a_module_of_its_own_that_is_not_there_is_told_so(stranger, tmp_path):
+    (tmp_path / "strange_parts").mkdir()
+    (tmp_path / "strange_parts" / "__init__.py").write_text("")
+    stranger("strange", "[pqueue.backends]\nlost = strange_parts.rows:Store\n")
+    with pytest.raises(SettingsError, match=r"needs strange_parts.rows: strange is installed without it"):
+        plugins.backend("lost")
+
+
 @pytest.mark.parametrize("body", ["raise SystemError('boom')", "1 /", "x = 1", "Store = int"])
 def test_a_broken_one_breaks_nothing_else(stranger, tmp_path, body):
     (tmp_path / "strange_broken.py").write_text(body)

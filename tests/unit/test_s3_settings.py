@@ -6,8 +6,9 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from pqueue.errors import SettingsError
+from pqueue.errors import SettingsError, StoreError
 from pqueue_s3 import S3Backend, S3Settings
+from pqueue_s3.errors import translated
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,11 @@ def test_without_boto3_the_error_is_the_command_that_installs_it(monkeypatch: py
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(SettingsError, match=r"pip install 'pqueue-segments\[s3\]'"):
         S3Backend.open(S3Settings(bucket="bucket"), create=True)
+
+
+def test_a_service_that_takes_connections_and_says_nothing_is_told_of() -> None:
+    from botocore.exceptions import ReadTimeoutError  # noqa: PLC0415
+
+    told = translated(ReadTimeoutError(endpoint_url="http://127.0.0.1:9"), "can't load", effect=False)
+    assert isinstance(told, StoreError)
+    assert "check endpoint_url, or allow more than `read_timeout`" in str(told)

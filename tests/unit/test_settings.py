@@ -239,6 +239,30 @@ def test_an_opener_that_says_otherwise_is_refused(other):
     assert "was made with" in refusal(store, **other)
 
 
+def test_who_set_what_the_queue_refuses_is_said(tmp_path, monkeypatch):
+    (tmp_path / "pqueue.toml").write_text('[queues.jobs]\npath = "jobs"\nserializer = "jsn"\n')
+    assert "'jsn' (did you mean 'json'?)" in refusal("jobs")
+    assert refusal("jobs").endswith("(from pqueue.toml)")
+    assert refusal(tmp_path / "other", codecs="zlb").endswith("(from the call)")
+    (tmp_path / "pqueue.toml").write_text('[queues.jobs]\npath = "jobs"\n')
+    pqueue.open("jobs").close()
+    assert refusal("./jobs", max_attempts=5).startswith("this queue was made with no max_attempts, not 5: ")
+    assert refusal(f"file://{tmp_path}/jobs?durability=synced").endswith("(from the URL)")
+    monkeypatch.setenv("PQUEUE_QUEUES__JOBS__SERIALIZER", "json")
+    assert refusal("jobs").endswith("(from the environment, PQUEUE_QUEUES__JOBS__…)")
+
+
+def test_settings_are_equal_whoever_set_them(tmp_path):
+    assert pqueue.parse(tmp_path, {"lease": 3}) == pqueue.parse({"path": tmp_path, "lease": 3})
+    assert pqueue.parse(tmp_path, {"lease": 3}) != pqueue.parse(tmp_path)
+
+
+def test_what_is_mistyped_for_a_worker_s_own_argument_is_said(tmp_path):
+    with pytest.raises(pqueue.SettingsError, match=r"unknown setting 'thread'.*did you mean 'threads'"):
+        pqueue.work(tmp_path / "jobs", print, thread=3)
+    assert not (tmp_path / "jobs").exists()
+
+
 @pytest.mark.parametrize("name", ["marshal", "pickle"])
 def test_an_unsafe_serializer_is_used_only_if_the_opener_names_it(name):
     store = memory()
