@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pqueue.head import Range
@@ -66,6 +66,8 @@ class Ahead:
         self._lot = Lot(Range(0, 0, 0), ())
         self.ready: list[Any] = []
         """What is left of the first lot held, the next item last."""
+        self.returns = False
+        """Whether something on the tab may be given back unseen: whoever takes otherwise is to get it first."""
         self._noted = 0
         """Items of that lot whose hand-out is on the tab."""
         self._sent = 0.0
@@ -137,19 +139,28 @@ class Ahead:
     def _give_back(self) -> None:
         with self.guard:
             self._note()
-            loan, start = self.loan, self._lot.where.start + self._noted
-            unseen = _unseen(loan, self._lot.where._replace(start=start)) if loan is not None and self.ready else None
-            self.loan, self.ready = None, []  # at once: else an interrupt leaves these to be taken for handed out
-            if unseen is not None:
-                self._tab.add(unseen)
-            while self._held:
-                loan = self._held[0]
-                while loan.lots:
-                    where = loan.lots[0].where
-                    del loan.lots[0]  # first: interrupted, it comes when its lease ends, and not twice
-                    self._tab.add(_unseen(loan, where))
-                self._spent.append(self._held.popleft())
+            unseen = []
+            if self.loan is not None and self.ready:
+                where = self._lot.where
+                unseen.append(_unseen(self.loan, where._replace(start=where.start + self._noted)))
+            unseen += [_unseen(loan, lot.where) for loan in self._held for lot in loan.lots]
+            self.returns = True
+            try:
+                self._return(unseen)
+            except BaseException:
+                self._return(unseen)
+                raise
         self._send()
+
+    def _return(self, unseen: Sequence[Answer]) -> None:
+        """Put these, all that is held, on the tab, and hand out nothing of it; once more where that is interrupted."""
+        self.loan, self.ready = None, []  # at once: else an interrupt leaves these to be taken for handed out
+        for loan in self._held:
+            loan.lots = []
+        while self._held:
+            self._spent.append(self._held.popleft())
+        for answer in unseen:
+            self._tab.add(answer)
 
     def _send(self, wanted: int = 0) -> None:
         """Have what is on the tab carried by a swap, which claims so many items."""
@@ -159,6 +170,7 @@ class Ahead:
             self._tab.send(wanted, self._lease_ms, self._held)
         else:
             self._tab.send()
+        self.returns = bool(self._tab)
         for loan in spent:
             self._leases.done(loan)
             with self.guard:
@@ -174,6 +186,7 @@ class Ahead:
                 if self._monotonic() >= loan.deadline:
                     log.warning("%s claimed ahead and not asked for within the lease", were(len(self.ready), "item"))
                     self._note()
+                    self.returns = True
                     start = self._lot.where.start + self._noted
                     self._tab.add(_unseen(loan, self._lot.where._replace(start=start)))
                     self._noted += len(self.ready)

@@ -74,28 +74,32 @@ class Answering:
             StoreError: no answer; asked again, it tells.
         """
         messages: Sequence[Part] = () if rest else asked
+        answers: Sequence[Answer] = ()
+        settled: Sequence[int] = ()
         try:
             with self._guard:
                 if rest:
                     messages = unanswered(asked)
                 answers = self._begun(messages, kind)
-            lost = size(messages)
+            late = size(messages)
             if answers:
                 settled = (
                     self._leases.borrow(lend, lease_ms, into, answers, ride=True) if lend else self._leases.ask(answers)
                 )
-                lost -= settled[0] if len(settled) == 1 else sum(settled)
+                late -= settled[0] if len(settled) == 1 else sum(settled)
+            with self._guard:
+                self._ended(messages)
         except ClaimLost:
             raise
         except BaseException as error:
+            if settled:
+                self._leases.owe(answers, settled)
             for message in messages:
                 if message._state == ANSWERING:
                     message._state = UNSURE
             self.if_closed(error)
             raise
-        with self._guard:
-            self._ended(messages)
-        return lost
+        return late
 
     def note(self, messages: Sequence[Part], now: float, *, rest: bool) -> bool:
         """Acknowledge these with the next swap, or soon; False where the lease is nearly over, or nobody is left to send it."""
@@ -103,29 +107,27 @@ class Answering:
         wait = min(self._linger, loan.lease_ms / 3000)
         if loan.deadline - now <= 2 * wait:
             return False
-        with self._guard:
-            if self._closed:
-                return False
-            if rest:
-                messages = unanswered(messages)
-            answers = self._begun(messages, ACK)
-            for answer in answers:
-                self.tab.add(answer)
-            self._ended(messages)
-        self.due = min(self.due, now + wait)
-        self._leases.within(wait)
-        late = size(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
+        try:
+            with self._guard:
+                if self._closed:
+                    return False
+                if rest:
+                    messages = unanswered(messages)
+                late = self._note(messages)
+        finally:
+            self.due = min(self.due, now + wait)
+            self._leases.within(wait)
         if late:
             raise lost(late, messages)
         return True
 
     def unseen(self, messages: Sequence[Part]) -> None:
-        """Have these, which nobody was handed, given back, with the next swap or soon."""
+        """Have these, which nobody was handed, given back, with the next swap or soon; once more where that is interrupted."""
         self.returns = True
         for answer in _answers(messages, _BACK):
             self.tab.add(answer)
         with self._guard:
-            self._ended(messages)
+            self._ended([message for message in messages if message._state < ANSWERED])
         self.due = min(self.due, self._monotonic() + LINGER)
         self._leases.within(LINGER)
 
@@ -185,6 +187,26 @@ class Answering:
             ) from error
 
     # -- under the guard ----------------------------------------------------------------------------------------------
+
+    def _note(self, messages: Sequence[Part]) -> int:
+        """Put their acknowledgement on the tab; how many items are not held any more."""
+        before = [message._state for message in messages]
+        try:
+            answers = self._begun(messages, ACK)
+            for answer in answers:
+                self.tab.add(answer)
+            self._ended(messages)
+        except ClaimLost:
+            raise
+        except BaseException:  # interrupted: those that are not on the tab are as they were
+            for message, state in zip(messages, before, strict=True):
+                if message._state == ANSWERING:
+                    if all(self.tab.holds(answer) for answer in _answers([message], ACK)):
+                        self._ended([message])
+                    else:
+                        message._state = state
+            raise
+        return size(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
 
     def _begun(self, messages: Sequence[Part], kind: Answer) -> list[Answer]:
         """Mark them as being answered; an answer for each run of neighbours, but for what is lost.

@@ -80,18 +80,22 @@ class Bound:
     puts that are under way count once they are in.
     """
 
-    def __init__(self, parts: Parts, waiting: Waiting, own: Callable[[], int]) -> None:
+    def __init__(
+        self, parts: Parts, waiting: Waiting, buffered: Callable[[], int], unanswered: Callable[[], int]
+    ) -> None:
         """For the queue of these parts.
 
         Args:
             parts: meta says the `maxsize`.
             waiting: what a full put sleeps on.
-            own: what this object adds to what is stored: its buffer, less what it will acknowledge.
+            buffered: items of this object that are to be stored yet.
+            unanswered: items that are stored, and which this object will acknowledge.
         """
         self.maxsize = parts.meta.maxsize
         self._runtime = parts.runtime
         self._waiting = waiting
-        self._own = own
+        self._buffered = buffered
+        self._unanswered = unanswered
         self._level = Level(parts)
         self.forget()
 
@@ -150,9 +154,9 @@ class Bound:
                 # block around it without its exit.
                 self._rooms = [*(one for one in self._rooms if not one.over)]
                 taken = sum(one.count for one in self._rooms)
-                used = self._level.guess() + self._own()
+                used = self._used(self._level.guess)
                 if used + taken + count > self.maxsize:
-                    used = self._level.now() + self._own()
+                    used = self._used(self._level.now)
                 if used + taken + count <= self.maxsize:
                     self._rooms.append(mine)
                     return True
@@ -161,6 +165,11 @@ class Bound:
                 settled = self._settled
             # It depends on what this object's other threads are putting, some of which may be in and count twice.
             settled.wait(_LOOK)
+
+    def _used(self, level: Callable[[], int]) -> int:
+        # In this order: what is flushed or acknowledged meanwhile counts twice, and not in neither.
+        buffered = self._buffered()
+        return buffered + level() - self._unanswered()
 
     def _wake(self) -> None:
         with self._guard:

@@ -277,7 +277,9 @@ class Consumer:
             except BlobMissing as error:
                 # Rule 12: what we know of the head is old, or the segment was lost.
                 self._reader.forget()
-                if swaps.load() is not head or not fresh:
+                stale = swaps.load() is not head or not fresh
+                if stale or not any(one.take or (one.lend and not one.ride) for one in requests):
+                    requests = requests if stale else [replace(one, lend=0) for one in requests]
                     fresh = True
                     continue
                 new, outcomes, grave = self._expired(head), [], _missing(error)

@@ -104,8 +104,16 @@ class Leases:
             settled = (where.stop - where.start,)
         else:
             settled = self._consumer.ask(Request(answers=answers)).settled
-        self._answered(answers)
+        try:
+            self._answered(answers)
+        except BaseException:
+            self.owe(answers, settled)
+            raise
         return settled
+
+    def owe(self, answers: Sequence[Answer], settled: Sequence[int]) -> None:
+        """Their caller was interrupted before it could do anything with what they settled: asked again, it is told that."""
+        self._consumer.owe(Request(answers=answers), Outcome(settled=[*settled]))
 
     def borrow(
         self,
@@ -149,7 +157,9 @@ class Leases:
                     self.within(lease_ms / 6000)
                 into.append(loan)
         except BaseException:
-            if loan is None or loan not in into:
+            if loan is not None and loan in into:
+                self.owe(answers, outcome.settled if outcome else ())
+            else:
                 if outcome is not None:
                     self._consumer.owe(request, outcome)
                 self._unheard.append(claim)
@@ -186,12 +196,11 @@ class Leases:
         if seconds < self._pause:
             if not self._keeping:
                 with self._guard:
-                    begins = not self._keeping and not self._closed
-                    self._keeping = True
-                if begins:
-                    tick = self._tick
-                    # By a weak reference, but for what is owed: an object that is neither closed nor used any more goes.
-                    self._runtime.spawn(partial(_keep, ref(self, lambda _: tick.set()), self._held, tick), "keeper")
+                    if not self._keeping and not self._closed:
+                        tick = self._tick
+                        # By a weak reference, but for what is owed: an object that is neither closed nor used any more goes.
+                        self._runtime.spawn(partial(_keep, ref(self, lambda _: tick.set()), self._held, tick), "keeper")
+                        self._keeping = True  # behind it: where no thread can be started, the next call tries again
             self._tick.set()
 
     def close(self) -> None:
@@ -283,7 +292,11 @@ def _keep(known: ref[Leases], held: list[Leases], tick: Event) -> None:
         held.clear()  # before looking: what is owed from now on adds it again
         if leases is None or leases.closed:
             return
-        pause, owes = leases.attend()
+        try:
+            pause, owes = leases.attend()
+        except Exception:
+            log.exception("what this queue object holds could not be attended to, this is tried again")
+            pause, owes = _AGAIN, True
         if owes:
             held.append(leases)
         leases = None
@@ -308,6 +321,15 @@ class Tab:
 
     def __bool__(self) -> bool:
         return bool(self._answers)
+
+    def holds(self, answer: Answer) -> bool:
+        """Whether this is noted, and not sent."""
+        where = answer.where
+        with self._guard:
+            return any(
+                one.where.start <= where.start and where.stop <= one.where.stop and one._replace(where=where) == answer
+                for one in self._answers
+            )
 
     def add(self, answer: Answer) -> None:
         """Note an answer; neighbours are one."""

@@ -23,7 +23,7 @@ class Message(Generic[T]):
     As a context manager it acknowledges on success, and on an exception gives the item back, with the queue's
     `retry_delay` and the exception's text; unless it was answered within. While it is not answered and its process
     lives, its lease is renewed (`auto_extend`). One that is dropped without an answer is renewed no more, so that it
-    comes again when its lease ends.
+    comes again when its lease ends; where a loop's claim was for several, once the others are answered, too.
     """
 
     __slots__ = ("_at_ms", "_loan", "_ordinal", "_receiver", "_state", "attempt", "item", "offset")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 from pqueue.runtime import Runtime
 from pqueue.share import Part, Share, first
@@ -154,11 +153,11 @@ class Prefetched:
                 shares.clear()
             return not self.closed
 
-    def drop(self) -> Sequence[Share]:
-        """All of it, not to be handed out."""
+    def drop(self, into: deque[Share]) -> None:
+        """All of it, not to be handed out, is put `into`: both in one step for an interrupt."""
         with self._guard:
             shares, self.shares = self.shares, deque()
-            return shares
+            into += shares
 
     def close(self) -> None:
         """Keep nothing any more."""

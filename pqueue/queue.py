@@ -130,7 +130,9 @@ class Queue(Generic[T]):
         self._lease = lease
         self._dead = Dead(store, serializer, self._put_again, self._consumer.dying)
         self._shares = not buffered
-        self._bound = Bound(parts, self._waiting, self._surplus) if meta.maxsize else None
+        self._bound = (
+            Bound(parts, self._waiting, lambda: self._log.buffered, self._unanswered) if meta.maxsize else None
+        )
         self._rates = Rates(runtime)
         self._tasks = Tasks(runtime)
         self._count = self._tasks.one
@@ -253,10 +255,6 @@ class Queue(Generic[T]):
             raise _closed()
         if self._shut:
             raise ShutDown("this queue object was shut down: nothing is put any more")
-
-    def _surplus(self) -> int:
-        """What this object adds to what is stored and not acknowledged."""
-        return self._log.buffered - self._unanswered()
 
     def _unanswered(self) -> int:
         """Items done with, the acknowledgement of which has not gone out."""
@@ -413,7 +411,7 @@ class Queue(Generic[T]):
         return self._looked(*how) or self._wait(lambda: self._looked(*how), block, timeout, self._return)
 
     def _lend(self, n: int, lease_ms: int, renews: bool) -> list[Part]:
-        if self._ahead is not None and self._ahead.holds:
+        if self._ahead is not None and (self._ahead.holds or self._ahead.returns):
             self._ahead.release()  # what it holds comes first
         return self._receiver.take(n, lease_ms, renews)
 

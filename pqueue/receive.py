@@ -218,7 +218,13 @@ class Receiver:
 
     def release(self) -> None:
         """Give back what is claimed ahead, uncounted (rule 18), and send whatever is to be sent."""
-        self._answering.unseen(self._prefetched.drop())
+        shares: deque[Share] = deque()
+        try:
+            self._prefetched.drop(shares)
+            self._answering.unseen(shares)
+        except BaseException:
+            self._answering.unseen(shares)
+            raise
         self.flush()
 
     def flush(self) -> None:

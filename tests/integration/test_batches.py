@@ -363,3 +363,64 @@ def test_how_much_is_claimed_ahead_is_a_matter_of_the_pace(place, pause, most):
             time.sleep(pause)  # never for less
             ahead = sum(share._size for share in queue._receiver._prefetched.shares)
             assert ahead <= (most if number > 130 else 64)
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_interrupted_ack_is_called_again_and_done(place, count, wait):
+    """It is told done, or answered before, and is; never that its lease ran out."""
+    if place.kind.endswith("blobs"):
+        return
+    for at in counting({"folder": 3, "bucket": 19}.get(place.kind, 1)):
+        with place.again().open() as queue:
+            queue.put_many(range(8))
+            queue.receive().ack()
+            batch = queue.receive_many(count) if count > 1 else queue.receive()
+            cut = Interrupted(lambda batch=batch, wait=wait: batch.ack(wait), at)
+            if not cut.where:
+                break
+            try:
+                batch.ack()
+            except pqueue.ClaimLost as lost:
+                assert "answered before" in str(lost), cut.where
+            queue.sync()
+            queue._receiver.release()
+            assert len(queue) == 7 - count, cut.where
+    assert at > 20
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("first", ["get", "receive"])
+def test_an_interrupt_as_one_call_gives_back_what_another_had_claimed_ahead_delays_nothing(place, first):
+    if place.kind != "memory":
+        return  # one is enough: it stands on the object's memory
+    for at in counting():
+        with place.again().open(ack_linger=5, prefetch=4) as queue:
+            queue.put_many(range(12))
+            if first == "get":
+                done = [queue.get()]
+                cut = Interrupted(lambda queue=queue: queue._receiver.release() or queue._ahead.release(), at)
+                found = [message.item for message in receiving(queue)]
+            else:
+                done = []
+                while not queue._receiver.ahead:
+                    with queue.receive(timeout=5) as message:
+                        done.append(message.item)
+                cut = Interrupted(lambda queue=queue: queue._receiver.release(), at)
+                found = [*queue]
+            if not cut.where:
+                break
+            assert [*done, *found] == list(range(12)), cut.where
+    assert at > 20
+
+
+def receiving(queue):
+    """What can be received now."""
+    while True:
+        try:
+            yield queue.receive(block=False)
+        except pqueue.Empty:
+            return

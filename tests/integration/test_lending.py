@@ -4,12 +4,13 @@ import gc
 import threading
 import time
 import weakref
+from contextlib import closing
 
 import pytest
 
 import pqueue
 from pqueue import answering, picking, reader, receive, straight
-from pqueue.names import HEAD, dead_name
+from pqueue.names import HEAD, SEGMENTS, dead_name
 from pqueue.retry import text_of
 from pqueue_local import LocalBackend, documents
 from tests.support.interrupts import after_next_swap
@@ -635,3 +636,83 @@ def test_opening_getting_and_closing_warns_of_nothing(place, caplog):
         with place.open(ack_linger=1) as queue:
             queue.get()
     assert not caplog.records
+
+
+def test_an_ack_that_would_claim_what_is_missing_claims_nothing(place):
+    """Whoever asks for the items is told."""
+    with place.open(segment_items=10) as queue:
+        for start in range(0, 100, 10):
+            queue.put_many(range(start, start + 10))
+        with closing(place.connect()) as store:
+            store.delete(sorted(blob.name for blob in store.list(SEGMENTS))[2:4])
+        found, told = [], []
+        while len(found) < 80:
+            try:
+                message = queue.receive(timeout=5)
+            except pqueue.CorruptSegment as error:
+                told.append(error)
+                continue
+            message.ack()
+            found.append(message.item)
+        assert found == [*range(20), *range(40, 100)]
+        assert 1 <= len(told) <= 2
+        assert [letter.reason for letter in queue.dead] == ["missing"] * 2
+
+
+def test_what_a_get_had_claimed_ahead_comes_first_though_giving_it_back_has_failed(place, monkeypatch):
+    with place.open(ack_linger=5, prefetch=10) as queue:
+        queue.put_many(range(40))
+        assert queue.get() == 0
+        with monkeypatch.context() as failing:
+            failing.setattr(
+                queue._leases, "ask", lambda *_, **__: (_ for _ in ()).throw(pqueue.StoreError("slow down"))
+            )
+            with pytest.raises(pqueue.StoreError):
+                queue.receive()
+        found = []
+        while len(found) < 20:
+            with queue.receive(timeout=5) as message:
+                found.append(message.item)
+        assert found == list(range(1, 21))
+
+
+def test_where_no_keeper_can_be_started_the_next_call_starts_one(place, monkeypatch):
+    if place.kind not in ("memory", "bucket"):
+        return
+    with place.open(lease=2) as queue, place.open() as other:
+        queue.put_many("ab")
+        with monkeypatch.context() as failing:
+
+            def spawn(*_):
+                raise RuntimeError("can't start new thread")
+
+            failing.setattr(type(queue._runtime), "spawn", spawn)
+            with pytest.raises(RuntimeError):
+                queue.receive()
+        message = queue.receive(timeout=5)
+        assert message.item == "a"
+        with pytest.raises(pqueue.Empty):
+            while True:
+                other.receive(timeout=4).ack()
+        message.ack()
+
+
+def test_the_keeper_survives_an_attending_that_fails(place, monkeypatch, caplog):
+    if place.kind != "memory":
+        return  # one is enough: no store has a part in it
+    with place.open(lease=2) as queue, place.open() as other:
+        queue.put("a")
+        real, failed = queue._leases.attend, []
+
+        def attend():
+            if not failed:
+                failed.append(None)
+                raise RuntimeError("dictionary changed size during iteration")
+            return real()
+
+        monkeypatch.setattr(queue._leases, "attend", attend)
+        message = queue.receive()
+        with pytest.raises(pqueue.Empty):
+            other.receive(timeout=4)
+        assert "could not be attended to" in caplog.text
+        message.ack()

@@ -232,6 +232,24 @@ def test_maxsize_is_the_queue_s_and_counts_what_is_not_acknowledged(place):
         assert len(one) == 3
 
 
+def test_what_another_thread_flushes_as_a_put_looks_for_room_counts(place, monkeypatch):
+    with place.open(maxsize=50, durability="buffered") as queue:
+        queue.put_many(range(50))
+        level = queue._bound._level
+        for look in ("guess", "now"):
+            real = getattr(level, look)
+
+            def flushed_behind(real=real):
+                found = real()
+                queue.sync()
+                return found
+
+            monkeypatch.setattr(level, look, flushed_behind)
+        with pytest.raises(pqueue.Full):
+            queue.put(50, block=False)
+        assert len(queue) == 50
+
+
 def test_an_opener_with_another_maxsize_is_refused(place):
     place.open(maxsize=3).close()
     with pytest.raises(pqueue.SettingsError, match="maxsize"):

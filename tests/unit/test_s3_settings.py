@@ -110,7 +110,7 @@ def test_without_boto3_the_error_is_the_command_that_installs_it(monkeypatch: py
 
 
 def test_a_service_that_takes_connections_and_says_nothing_is_told_of() -> None:
-    from botocore.exceptions import ReadTimeoutError  # noqa: PLC0415
+    from botocore.exceptions import ReadTimeoutError
 
     told = translated(ReadTimeoutError(endpoint_url="http://127.0.0.1:9"), "can't load", effect=False)
     assert isinstance(told, StoreError)
