@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.harness import Row, options, run
+from tests.benchmarks import agree
+from tests.benchmarks.harness import Beside, Figure, Row, options, run
 
 
 def test_an_only_that_no_row_matches_is_told(capsys):
@@ -11,3 +12,27 @@ def test_an_only_that_no_row_matches_is_told(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "no row's title holds 'nosuch'; they are:\n  one by one: put\n"
+
+
+def test_runs_that_do_not_agree_on_a_goal_are_told(tmp_path, capsys, monkeypatch):
+    paths = []
+    for ours, memory in ((50, 8), (60, 9), (20, 10)):
+        figures = (Figure("rate", "/s"), Figure("memory", "MB", goal=9, at_most=True), Figure("open", "s", goal=1))
+        row = Row(
+            *("one by one", "put"),
+            lambda ours=ours, memory=memory: {"rate": ours, "memory": memory, "open": 2},
+            [Beside("theirs", lambda: {"rate": 10}, goal=4)],
+            figures,
+        )
+        paths.append(str(tmp_path / f"{ours}.json"))
+        run([row], options(None).parse_args(["--json", paths[-1], "--rounds", "1"]))
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", ["agree", *paths])
+    assert agree.main() == 1
+    told = capsys.readouterr().out
+    assert "| one by one, put, beside theirs | ≥ 4 x | 5 x, 6 x, 2 x | 2 of 3 |\n" in told
+    assert "| one by one, put: memory | ≤ 9 MB | 8 MB, 9 MB, 10 MB | 2 of 3 |\n" in told
+    assert "open" not in told
+    assert told.endswith("they agree on 1 of 3 goals; 1 are reached by all of them\n")
+    monkeypatch.setattr("sys.argv", ["agree", *paths[:2]])
+    assert agree.main() == 0
