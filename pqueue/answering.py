@@ -127,7 +127,7 @@ class Answering:
         for answer in _answers(messages, _BACK):
             self.tab.add(answer)
         with self._guard:
-            self._ended([message for message in messages if message._state < ANSWERED])
+            self._ended([*(message for message in messages if message._state < ANSWERED)])
         self.due = min(self.due, self._monotonic() + LINGER)
         self._leases.within(LINGER)
 
