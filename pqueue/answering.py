@@ -92,8 +92,8 @@ class Answering:
         except ClaimLost:
             raise
         except BaseException as error:
-            if settled:
-                self._leases.owe(answers, settled)
+            if settled:  # only the last steps are missing
+                self._ended([*(message for message in messages if message._state == ANSWERING)])
             for message in messages:
                 if message._state == ANSWERING:
                     message._state = UNSURE

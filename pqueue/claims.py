@@ -278,7 +278,7 @@ class Consumer:
                 # Rule 12: what we know of the head is old, or the segment was lost.
                 self._reader.forget()
                 stale = swaps.load() is not head or not fresh
-                if stale or not any(one.take or (one.lend and not one.ride) for one in requests):
+                if stale or _only_rides(requests):
                     requests = requests if stale else [replace(one, lend=0) for one in requests]
                     fresh = True
                     continue
@@ -377,6 +377,11 @@ class Consumer:
             return back
         dies = transitions.dies(transitions.rounded(now_ms, BURIAL_MS), "attempts", answer.error)
         return lambda span: dies(span) if span.attempts >= limit else back(span)
+
+
+def _only_rides(requests: Sequence[Request]) -> bool:
+    """Whether some items are asked for, and none but to save the next swap."""
+    return any(one.lend for one in requests) and not any(one.take or (one.lend and not one.ride) for one in requests)
 
 
 def _without_first(requests: list[Request]) -> tuple[int, list[Request]]:

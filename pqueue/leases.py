@@ -199,8 +199,16 @@ class Leases:
                     if not self._keeping and not self._closed:
                         tick = self._tick
                         # By a weak reference, but for what is owed: an object that is neither closed nor used any more goes.
-                        self._runtime.spawn(partial(_keep, ref(self, lambda _: tick.set()), self._held, tick), "keeper")
-                        self._keeping = True  # behind it: where no thread can be started, the next call tries again
+                        try:
+                            keep = partial(_keep, ref(self, lambda _: tick.set()), self._held, tick)
+                            self._runtime.spawn(keep, "keeper")
+                            self._keeping = (
+                                True  # behind it: interrupted, or where no thread can be started, the next call tries
+                            )
+                        except RuntimeError as error:
+                            log.warning(
+                                "nothing is renewed or sent in the background until a thread can be started: %s", error
+                            )
             self._tick.set()
 
     def close(self) -> None:

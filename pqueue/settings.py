@@ -123,8 +123,8 @@ def _delay(value: Any) -> Any:
 _Bytes = Annotated[ByteSize, Field(gt=0)]
 
 
-class _Origins(dict[str, str]):
-    """Who set what, by name. Settings are equal whoever set them."""
+class _Origins(dict[str, tuple[str, Any]]):
+    """Who set what, and to what, by name. Settings are equal whoever set them."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Origins)
@@ -202,7 +202,7 @@ class QueueSettings(BaseModel):
 
     def came_from(self, origins: Mapping[str, str]) -> None:
         """Note who set what, for errors that are found when the queue is opened."""
-        self._origins.update(origins)
+        self._origins = _Origins({name: (origin, getattr(self, name, None)) for name, origin in origins.items()})
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
@@ -210,8 +210,8 @@ class QueueSettings(BaseModel):
         try:
             yield
         except SettingsError as error:
-            origin = self._origins.get(error.setting)
-            if origin is None:
+            origin, value = self._origins.get(error.setting, (None, None))
+            if origin is None or getattr(self, error.setting) is not value:  # a copy with another
                 raise
             raise SettingsError(f"{error} (from {origin})") from error
 

@@ -252,6 +252,13 @@ def test_who_set_what_the_queue_refuses_is_said(tmp_path, monkeypatch):
     assert refusal("jobs").endswith("(from the environment, PQUEUE_QUEUES__JOBS__…)")
 
 
+def test_who_set_what_a_copy_has_changed_is_not_said(tmp_path):
+    settings = pqueue.parse({"path": tmp_path / "jobs", "maxsize": 5})
+    pqueue.open(settings).close()
+    assert refusal(settings.model_copy(update={"maxsize": 7})).endswith("--set maxsize=VALUE")
+    assert refusal(pqueue.parse(tmp_path / "jobs", {"maxsize": 7})).endswith("(from the call)")
+
+
 def test_settings_are_equal_whoever_set_them(tmp_path):
     assert pqueue.parse(tmp_path, {"lease": 3}) == pqueue.parse({"path": tmp_path, "lease": 3})
     assert pqueue.parse(tmp_path, {"lease": 3}) != pqueue.parse(tmp_path)
