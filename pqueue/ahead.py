@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pqueue.head import Range
-from pqueue.leases import Leases, Loan, Tab
+from pqueue.leases import Leases, Loan
 from pqueue.request import Answer, Lot
 from pqueue.runtime import Runtime
+from pqueue.tab import Tab
 from pqueue.words import were
 
 log = logging.getLogger("pqueue")

@@ -10,11 +10,12 @@ from typing import Any
 
 from pqueue.errors import ClaimLost, ShutDown, StoreError
 from pqueue.head import Range
-from pqueue.leases import Leases, Loan, Tab
+from pqueue.leases import Leases, Loan
 from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
 from pqueue.request import Answer
 from pqueue.runtime import Runtime
 from pqueue.share import Part, size, unanswered
+from pqueue.tab import Tab
 from pqueue.words import were
 
 log = logging.getLogger("pqueue")
@@ -93,7 +94,8 @@ class Answering:
             raise
         except BaseException as error:
             if settled:  # only the last steps are missing
-                self._ended([*(message for message in messages if message._state == ANSWERING)])
+                with self._guard:
+                    self._ended([*(message for message in messages if message._state == ANSWERING)])
             for message in messages:
                 if message._state == ANSWERING:
                     message._state = UNSURE

@@ -7,7 +7,6 @@ from typing import Any, TypeVar, overload
 from pqueue import plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.address import FOLDER
-from pqueue.errors import about
 from pqueue.oldrecipe import refuse
 from pqueue.queue import Queue
 from pqueue.reopening import Origin
@@ -91,8 +90,8 @@ def parts(settings: QueueSettings) -> tuple[Serializer | None, list[Codec] | Non
         SettingsError: one is unknown, or does not take its options.
     """
     choice, chosen = settings.serializer, settings.codecs
-    with settings.blamed(), about("serializer"):
+    with settings.blamed("serializer"):
         serializer = None if choice is None else plugins.serializer(choice.name, **choice.options)
-    with settings.blamed(), about("codecs"):
+    with settings.blamed("codecs"):
         codecs = None if chosen is None else [plugins.codec(one.name, **one.options) for one in chosen]
     return serializer, codecs

@@ -6,8 +6,6 @@ Each class says in `retry` whether the same call, made again later, can help.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -28,16 +26,6 @@ class SettingsError(QueueError, ValueError):
 
     setting: str = ""
     """The field of `QueueSettings` that it is about, where it is not said yet who set that."""
-
-
-@contextmanager
-def about(setting: str) -> Iterator[None]:
-    """A context in which whatever is wrong is wrong with this setting."""
-    try:
-        yield
-    except SettingsError as error:
-        error.setting = error.setting or setting
-        raise
 
 
 class QueueAbsent(QueueError):

@@ -14,7 +14,6 @@ from pqueue.claims import Consumer
 from pqueue.errors import QueueError
 from pqueue.request import Answer, Lot, Outcome, Request
 from pqueue.runtime import Event, Runtime
-from pqueue.words import were
 
 log = logging.getLogger("pqueue")
 
@@ -195,21 +194,23 @@ class Leases:
             self._held.append(self)
         if seconds < self._pause:
             if not self._keeping:
-                with self._guard:
-                    if not self._keeping and not self._closed:
-                        tick = self._tick
-                        # By a weak reference, but for what is owed: an object that is neither closed nor used any more goes.
-                        try:
-                            keep = partial(_keep, ref(self, lambda _: tick.set()), self._held, tick)
-                            self._runtime.spawn(keep, "keeper")
-                            self._keeping = (
-                                True  # behind it: interrupted, or where no thread can be started, the next call tries
-                            )
-                        except RuntimeError as error:
-                            log.warning(
-                                "nothing is renewed or sent in the background until a thread can be started: %s", error
-                            )
+                self._start()
             self._tick.set()
+
+    def _start(self) -> None:
+        """Start the keeper; where that is interrupted, or no thread can be started, the next call tries again."""
+        with self._guard:
+            if self._keeping or self._closed:
+                return
+            tick = self._tick
+            # By a weak reference, but for what is owed: an object that is neither closed nor used any more goes.
+            keep = partial(_keep, ref(self, lambda _: tick.set()), self._held, tick)
+            try:
+                self._runtime.spawn(keep, "keeper")
+            except RuntimeError as error:
+                log.warning("nothing is renewed or sent in the background until a thread can be started: %s", error)
+                return
+            self._keeping = True
 
     def close(self) -> None:
         """Renew nothing any more; what is held comes back when its lease ends, unless it is answered for."""
@@ -309,74 +310,3 @@ def _keep(known: ref[Leases], held: list[Leases], tick: Event) -> None:
             held.append(leases)
         leases = None
         tick.wait(pause)
-
-
-class Tab:
-    """Answers that can wait for the next swap; kept while it is not known whether a swap has carried them."""
-
-    def __init__(self, runtime: Runtime, leases: Leases) -> None:
-        self._leases = leases
-        self._guard = runtime.lock()
-        self._swapping = runtime.lock()
-        self._answers: list[Answer] = []
-        self._firm = 0
-        """So many of them were sent before: they are sent again as they were, to be told what became of them."""
-
-    @property
-    def acknowledged(self) -> int:
-        """Items whose acknowledgement has not gone out."""
-        return sum(one.where.stop - one.where.start for one in tuple(self._answers) if not one.back)
-
-    def __bool__(self) -> bool:
-        return bool(self._answers)
-
-    def holds(self, answer: Answer) -> bool:
-        """Whether this is noted, and not sent."""
-        where = answer.where
-        with self._guard:
-            return any(
-                one.where.start <= where.start and where.stop <= one.where.stop and one._replace(where=where) == answer
-                for one in self._answers
-            )
-
-    def add(self, answer: Answer) -> None:
-        """Note an answer; neighbours are one."""
-        with self._guard:
-            answers = self._answers
-            if len(answers) > self._firm:
-                last = answers[-1]
-                where = answer.where
-                if last.where.stop == where.start and last._replace(where=where) == answer:
-                    answers[-1] = last._replace(where=last.where._replace(stop=where.stop))
-                    return
-            answers.append(answer)
-
-    def send(
-        self,
-        lend: int = 0,
-        lease_ms: int = 0,
-        into: MutableSequence[Loan] | None = None,
-        *,
-        renews: bool = True,
-        patient: bool = False,
-    ) -> None:
-        """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.borrow`."""
-        with self._swapping:
-            answers: list[Answer] = []
-            try:
-                with self._guard:
-                    answers, self._answers = self._answers, []
-                    self._firm = 0
-                if into is None:
-                    settled = self._leases.ask(answers)
-                else:
-                    settled = self._leases.borrow(lend, lease_ms, into, answers, renews=renews, patient=patient)
-            except BaseException:
-                with self._guard:
-                    self._answers[:0] = answers
-                    self._firm = len(answers)
-                raise
-        sizes = ((answer, answer.where.stop - answer.where.start) for answer in answers)
-        late = sum(size - held for (answer, size), held in zip(sizes, settled, strict=False) if not answer.back)
-        if late:
-            log.warning("%s acknowledged after the lease had run out: others may get them again", were(late, "item"))

@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from pqueue.head import Range
-from pqueue.leases import Leases, Loan, Tab
+from pqueue.leases import Leases, Loan
 from pqueue.request import Answer
 from pqueue.runtime import Runtime
+from pqueue.tab import Tab
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pqueue.prefetched import Turn
 
-MOST = 1000
+_MOST = 1000
 """Items that a quick caller's claims have at most, but for what one call asks for."""
 
 _SOON = 0.1
@@ -18,7 +18,7 @@ _WORTH = 0.016
 """As many calls as so many seconds are worth, at most, where the caller has been quick for long."""
 
 _EAGER_MOST = 8000
-"""As `MOST` where acknowledgements need not wait: in a bucket, that is eight segments a swap."""
+"""As `_MOST` where acknowledgements need not wait: in a bucket, that is eight segments a swap."""
 
 _QUICK = 0.002
 """Seconds from one answer to the next."""
@@ -66,13 +66,13 @@ class Pace:
         """How many items an answer claims for the next call for `count`, and those after it."""
         wanted = _for(count, turn)
         if self._quick:
-            wanted = _calls(wanted, min(max(_CALLS, int(_WORTH / self._seconds)), _MOST_CALLS), MOST)
+            wanted = _calls(wanted, min(max(_CALLS, int(_WORTH / self._seconds)), _MOST_CALLS), _MOST)
         return wanted
 
 
 def _for(count: int, turn: Turn) -> int:
     """So many items for each of the calls that a turn claims for."""
-    return _calls(count, turn.calls, MOST) if turn.calls > 1 else count
+    return _calls(count, turn.calls, _MOST) if turn.calls > 1 else count
 
 
 def _calls(count: int, calls: int, most: int) -> int:

@@ -205,13 +205,14 @@ class QueueSettings(BaseModel):
         self._origins = _Origins({name: (origin, getattr(self, name, None)) for name, origin in origins.items()})
 
     @contextmanager
-    def blamed(self) -> Iterator[None]:
-        """A context in which an error about one of these says who set it."""
+    def blamed(self, name: str = "") -> Iterator[None]:
+        """A context in which an error about one of these, or about the one that is named, says who set it."""
         try:
             yield
         except SettingsError as error:
-            origin, value = self._origins.get(error.setting, (None, None))
-            if origin is None or getattr(self, error.setting) is not value:  # a copy with another
+            setting = error.setting or name
+            origin, value = self._origins.get(setting, (None, None))
+            if origin is None or getattr(self, setting) != value:  # a copy with another
                 raise
             raise SettingsError(f"{error} (from {origin})") from error
 

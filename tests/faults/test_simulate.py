@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from pqueue import leases
 from pqueue.testing.simulate.__main__ import main
 from pqueue.testing.simulate.conditions import conditions
 from pqueue.testing.simulate.removals import REMOVALS, Removal
@@ -51,7 +52,7 @@ def test_garbage_is_collected_by_the_steps_of_a_run_and_not_by_what_the_process_
 
     gc.callbacks.append(note)
     try:
-        with conditions():
+        with conditions([]):
             seen.clear()
             kept = [[] for _ in range(100_000)]
             assert (seen, len(kept)) == ([], 100_000)
@@ -61,6 +62,16 @@ def test_garbage_is_collected_by_the_steps_of_a_run_and_not_by_what_the_process_
         assert 2 in seen
     finally:
         gc.callbacks.remove(note)
+
+
+def test_what_the_keeper_survives_and_only_logs_is_a_finding(monkeypatch):
+    def fails(self, loans):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(leases.Leases, "_renew", fails)
+    told = [violation for seed in range(100, 130) for violation in run_seed(seed, "memory").violations]
+    assert told
+    assert all("claims could not be renewed" in one and "ZeroDivisionError" in one for one in told)
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -10,7 +10,7 @@ from pqueue import transitions as h
 from pqueue.abc import StoreTime
 from pqueue.errors import NotAQueue, StoreError
 from pqueue.head import BACK, DYING, Head, Range, Rest, Span
-from pqueue.leases import Leases, Tab
+from pqueue.leases import Leases
 from pqueue.letters import parsed, written
 from pqueue.names import canonical
 from pqueue.prefetched import Prefetched, Turn
@@ -18,6 +18,7 @@ from pqueue.request import Answer, ClaimIds, Lot, Outcome
 from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
 from pqueue.spans import without
+from pqueue.tab import Tab
 from tests.support.heads import acknowledged, given_back
 
 QUEUE = "00" * 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager
 
 PAGE = 4
@@ -13,9 +13,24 @@ PAGE = 4
 _SMALL = {"PAGE": PAGE, "CUT_AT": 6, "_PAGES_EVERY": 2}
 
 
+class _Crashes(logging.Handler):
+    """What the code under test has survived and only logged, with a traceback: nothing that a store does ends so."""
+
+    def __init__(self, crashes: MutableSequence[tuple[str, BaseException]]) -> None:
+        super().__init__(logging.ERROR)
+        self._crashes = crashes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note it."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self._crashes.append((record.getMessage(), record.exc_info[1]))
+
+
 @contextmanager
-def conditions() -> Iterator[None]:
+def conditions(crashes: MutableSequence[tuple[str, BaseException]]) -> Iterator[None]:
     """Within it, pages are small in every module that knows of them, nothing is logged, and no garbage is collected.
+
+    What would have been logged with its traceback is added to the `crashes`.
 
     A message or a queue object that nobody refers to is given back when it is collected. The scheduler has it collected
     at steps of its own, so that a seed is the same run whatever the process has allocated before; what there was before
@@ -29,11 +44,14 @@ def conditions() -> Iterator[None]:
         if hasattr(module, key)
     ]
     log = logging.getLogger("pqueue")
-    level = log.level
+    level, propagates = log.level, log.propagate
+    handler = _Crashes(crashes)
     collects = gc.isenabled()
     for module, key, _ in places:
         setattr(module, key, _SMALL[key])
-    log.setLevel(logging.CRITICAL + 1)
+    log.setLevel(logging.ERROR)
+    log.propagate = False
+    log.addHandler(handler)
     gc.disable()
     gc.freeze()
     try:
@@ -42,6 +60,8 @@ def conditions() -> Iterator[None]:
         gc.unfreeze()
         if collects:
             gc.enable()
+        log.removeHandler(handler)
+        log.propagate = propagates
         log.setLevel(level)
         for module, key, value in places:
             setattr(module, key, value)

@@ -235,7 +235,7 @@ class Run:
 
     def result(self) -> Result:
         """Carry the plan out and judge."""
-        with conditions():
+        with conditions(self.world.crashes):
             return self.ended(self._act)
 
     def _act(self) -> None:

@@ -47,7 +47,7 @@ class Stage:
         self.place = self.run.place
         self.oracle = self.run.oracle
         self.oracle.clocks = clocks
-        self._conditions = conditions()
+        self._conditions = conditions(self.world.crashes)
         self._conditions.__enter__()
         self._held: set[Fiber] = set()
         self._at: dict[Client, Fiber] = {}
