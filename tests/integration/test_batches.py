@@ -367,16 +367,17 @@ def test_how_much_is_claimed_ahead_is_a_matter_of_the_pace(place, pause, most):
 
 @ONLY
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize(("wait", "loop"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_interrupted_ack_is_called_again_and_done(place, count, wait):
-    """It is told done, or answered before, and is; never that its lease ran out."""
+def test_an_interrupted_ack_is_called_again_and_done(place, count, wait, loop, caplog):
+    """It is told done, or answered before, and is; never that its lease ran out. In a loop it claims for the next call, too."""
     if place.kind.endswith("blobs"):
         return
     for at in counting({"folder": 3, "bucket": 19}.get(place.kind, 1)):
         with place.again().open() as queue:
             queue.put_many(range(8))
-            queue.receive().ack()
+            if loop:
+                queue.receive().ack()
             batch = queue.receive_many(count) if count > 1 else queue.receive()
             cut = Interrupted(lambda batch=batch, wait=wait: batch.ack(wait), at)
             if not cut.where:
@@ -387,7 +388,8 @@ def test_an_interrupted_ack_is_called_again_and_done(place, count, wait):
                 assert "answered before" in str(lost), cut.where
             queue.sync()
             queue._receiver.release()
-            assert len(queue) == 7 - count, cut.where
+            assert len(queue) == 8 - loop - count, cut.where
+            assert "lease had run out" not in caplog.text, cut.where
             assert not queue._consumer._owing.told, cut.where  # which the short way would not be gone with
     assert at > 20
 
@@ -415,6 +417,25 @@ def test_an_interrupt_as_one_call_gives_back_what_another_had_claimed_ahead_dela
             if not cut.where:
                 break
             assert [*done, *found] == list(range(12)), cut.where
+    assert at > 20
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_what_is_held_of_a_claim_stays_so_when_giving_back_the_rest_of_it_is_interrupted(place):
+    if place.kind != "memory":
+        return  # one is enough: it stands on the object's memory
+    for at in counting():
+        with place.again().open() as queue:
+            queue.put_many(range(3))
+            queue.receive().ack(wait=False)
+            message = queue.receive()  # claims both that are left
+            assert queue._receiver.ahead
+            cut = Interrupted(lambda queue=queue: queue._receiver.release(), at)
+            message.ack()
+            assert [*queue] == [2], cut.where
+            if not cut.where:
+                break
     assert at > 20
 
 

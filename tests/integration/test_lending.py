@@ -695,6 +695,24 @@ def test_what_a_get_had_claimed_ahead_comes_first_though_giving_it_back_has_fail
         assert found == list(range(1, 21))
 
 
+def test_what_a_get_had_slept_on_comes_first_though_giving_it_back_has_failed(place, monkeypatch):
+    with place.open(ack_linger=5, prefetch=4) as queue:
+        queue.put_many(range(12))
+        assert queue.get() == 0
+        queue._ahead.loan.deadline = float("-inf")
+        with monkeypatch.context() as failing:
+            failing.setattr(
+                queue._leases, "borrow", lambda *_, **__: (_ for _ in ()).throw(pqueue.StoreError("slow down"))
+            )
+            with pytest.raises(pqueue.StoreError):
+                queue.get()
+        found = []
+        while len(found) < 11:
+            with queue.receive(timeout=5) as message:
+                found.append(message.item)
+        assert found == list(range(1, 12))
+
+
 def test_where_no_keeper_can_be_started_the_next_call_starts_one(place, monkeypatch, caplog):
     if place.kind not in ("memory", "bucket"):
         return
