@@ -187,7 +187,7 @@ class Judge:
             self._violate(f"16: the claim {claim} on offset {offset} was taken away by {who} before its time")
 
     def _check_kept(self) -> None:
-        """I1: everything was handed out, or is a dead letter with good reason, or was in a dead consumer's hand."""
+        """I1: everything was handed out, or is a dead letter with good reason, or was in the hand of one that is gone."""
         oracle = self._oracle
         given = {one.item for one in oracle.given}
         lost: Counter[str] = Counter()
@@ -200,8 +200,10 @@ class Judge:
             elif by is None:
                 self._violate(f"I1: {item} at offset {offset} was never acknowledged, though everything was drained")
             elif item not in given:
-                if by.state in ("waiting", "back", "expired") and by.who in oracle.dead:
-                    lost[by.who] += 1  # in hand when its consumer died (rule 19)
+                # In hand when its consumer died (rule 19), or was dropped before it could learn that it has it (rule 14).
+                gone = by.who in oracle.dead or oracle.swaps.get(offset) in oracle.silenced
+                if by.state in ("waiting", "back", "expired") and gone:
+                    lost[by.who] += 1
                 else:
                     self._violate(f"I1: {item} at offset {offset} was acknowledged by {by} and never handed out")
         letters = {self._found[offset].item for offset in self._buried if offset in self._found}

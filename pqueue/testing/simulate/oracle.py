@@ -88,6 +88,10 @@ class Oracle:
         self.given: list[Given] = []
         self.told: list[Told] = []
         self.acked: dict[int, Acked] = {}
+        self.swaps: dict[int, tuple[str, int]] = {}
+        """By offset, of what was taken: the id of the client that swapped, and the number of the swap."""
+        self.silenced: set[tuple[str, int]] = set()
+        """Clients that others dropped for their silence, each with the number of its last swap."""
         self.grants: dict[tuple[int, str], str] = {}
         self.attempts: Counter[int] = Counter()
         """How often each offset was claimed."""
@@ -253,18 +257,22 @@ class Oracle:
             return
         self._one_place(old, new, who)
         self._alone(old, new)
+        self.silenced |= {known for known in old.clients.items() if known[0] not in new.clients}
+        signed = {*new.clients.items()} - {*old.clients.items()}
         items = new.items
         for offset, was in old.items.items():
             now = items.get(offset)
             if now is None:
                 over = was.state == "claimed" and not self._holds(was, now_ms)
                 self.acked[offset] = Acked(who, "expired" if over else was.state, was.claim)
+                self.swaps.update((offset, swap) for swap in signed)
             elif now is not was and now != was:
                 self._moved(offset, was, now, who, now_ms)
         for offset in range(old.next, new.next):
             now = items.get(offset)
             if now is None:
                 self.acked[offset] = Acked(who, "waiting", "")
+                self.swaps.update((offset, swap) for swap in signed)
             elif now.state == "claimed":
                 self.grants[offset, now.claim] = who
                 self.attempts[offset] += 1

@@ -69,6 +69,8 @@ class Consumed(NamedTuple):
     """By offset."""
     twice: list[int]
     """Offsets that are in two places at once."""
+    clients: dict[str, int]
+    """The number of each client's last swap."""
 
 
 def head(data: bytes) -> Consumed:
@@ -91,7 +93,8 @@ def head(data: bytes) -> Consumed:
         put(where, State("back", "", where[4], "", where[0], where[3]))
     for where in value["dying"]:
         put(where, State("dying", where[5], where[4], "", where[0], where[3]))
-    return Consumed(value["queue"], ordinal, following, items, twice)
+    clients = {ident: number for ident, (number, _) in value["clients"]["members"].items()}
+    return Consumed(value["queue"], ordinal, following, items, twice, clients)
 
 
 def segment(name: str, data: bytes) -> tuple[list[list[bytes]], bool]:

@@ -386,6 +386,25 @@ def _absent_is_ok() -> list[tuple[Any, str, Any]]:
 
 
 @_removal(
+    "14",
+    "who was dropped with a swap open goes on and says nothing",
+    "a consumer is dropped before it learns what it took",
+)
+def _dropped_in_silence() -> list[tuple[Any, str, Any]]:
+    original = Swaps._ours
+
+    def ours(self: Any) -> bool:
+        try:
+            return bool(original(self))
+        except StoreError:
+            if self._client:
+                raise
+            return False
+
+    return [(Swaps, "_ours", ours)]
+
+
+@_removal(
     "16",
     "the lease is counted from the answer that hands the items out",
     "the answers to a claim are lost until its lease is over",

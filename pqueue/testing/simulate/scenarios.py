@@ -338,6 +338,20 @@ def _the_answers_to_a_claim_are_lost_until_its_lease_is_over(s: Stage) -> None:
 
 
 @_scenario("memory")
+def _a_consumer_is_dropped_before_it_learns_what_it_took(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    s.do(a, "put", 2)
+    s.begin(c, "get", 2)
+    s.wrong(c, "swap", "lost answer", "head")
+    s.until(c, "load", "head")
+    s.wait(400)
+    s.do(a, "put", 2)
+    s.do(s.client("C1"), "get")  # drops C0
+    s.go(c)
+    s.finish(c)
+
+
+@_scenario("memory")
 def _a_burier_sleeps_while_another_reads_what_it_could_not(s: Stage) -> None:
     a = s.client("A")
     c, d = s.client("C0", blind=["A.0"]), s.client("C1")
