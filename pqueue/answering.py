@@ -11,7 +11,7 @@ from typing import Any
 from pqueue.errors import ClaimLost, ShutDown, StoreError
 from pqueue.head import Range
 from pqueue.leases import Leases, Loan
-from pqueue.message import ANSWERED, ANSWERING, UNSURE, Message
+from pqueue.message import ANSWERED, ANSWERING, HELD, UNSURE, Message
 from pqueue.request import Answer
 from pqueue.runtime import Runtime
 from pqueue.share import Part, size, unanswered
@@ -26,6 +26,7 @@ LINGER = 0.05
 _new = tuple.__new__  # a NamedTuple's own takes twice as long
 NOWHERE = Range(0, 0, 0)
 ACK = Answer("", NOWHERE)
+_ACKED = ACK[2:]
 _BACK = Answer("", NOWHERE, back=True, counted=False)
 
 
@@ -93,15 +94,45 @@ class Answering:
         except ClaimLost:
             raise
         except BaseException as error:
-            if settled:  # only the last steps are missing
-                with self._guard:
-                    self._ended([*(message for message in messages if message._state == ANSWERING)])
-            for message in messages:
-                if message._state == ANSWERING:
-                    message._state = UNSURE
-            self.if_closed(error)
+            self._broken_off(messages, bool(settled), error)
             raise
         return late
+
+    def _broken_off(self, messages: Sequence[Part], settled: bool, error: BaseException) -> None:
+        """No answer to their answers came, or only the last steps are missing.
+
+        Raises:
+            ShutDown: this was closed.
+        """
+        if settled:
+            with self._guard:
+                self._ended([*(message for message in messages if message._state == ANSWERING)])
+        for message in messages:
+            if message._state == ANSWERING:
+                message._state = UNSURE
+        self.if_closed(error)
+
+    def alone(self, message: Part) -> int | None:
+        """As `send`, for an acknowledgement that nothing rides with; None where there is more to heed: nothing was done."""
+        settled: Sequence[int] = ()
+        try:
+            with self._guard:
+                loan, size = message._loan, message._size
+                if message._state != HELD or message._apart is not None or not size:
+                    return None
+                if self._monotonic() >= loan.deadline or not self._leases.hold(loan):
+                    return None
+                message._state = ANSWERING
+            start = message.offset
+            where = _new(Range, (message._ordinal, start, start + size))
+            settled = self._leases.ask((_new(Answer, (loan.claim, where, *_ACKED)),))
+            with self._guard:
+                message._state = ANSWERED
+                self._settled(loan, size)
+        except BaseException as error:
+            self._broken_off((message,), bool(settled), error)
+            raise
+        return size - settled[0]
 
     def note(self, messages: Sequence[Part], now: float, *, rest: bool) -> bool:
         """Acknowledge these with the next swap, or soon; False where the lease is nearly over, or nobody is left to send it."""

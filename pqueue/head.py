@@ -64,6 +64,8 @@ class Span(NamedTuple):
         return self.state == BACK and self.until < 0
 
 
+_NO_LONE: tuple[int, Sequence[Any], bytes, bytes] = (-1, (), b"", b"")
+
 _VARYING = ("back", "claims", "dying")
 _OWN = frozenset(("back", "boot", "claims", "clients", "damaged", "dying", "format", "gone", "queue", "swept"))
 
@@ -88,6 +90,8 @@ class Rest:
 
     _said: ClassVar[tuple[int, int, bytes] | None] = None
     """What `said` has made; the object's own, once it has."""
+    _lone: ClassVar[tuple[int, Sequence[Any], bytes, bytes] | None] = None
+    """Of the only claim, once it was encoded: what is the same until another is, and the document around start and stop."""
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -146,18 +150,18 @@ class Rest:
         """`said` where one range is claimed and nothing else, as of a consumer that works one by one."""
         if len(self.spans) != 1:
             return None
-        ordinal, start, stop, attempts, state, until, claim, owner, *_ = self.spans[0]
-        if state != CLAIMED:
-            return None
-        before, behind = self._around
-        text = f"{before}{quoted(claim)}:[{quoted(owner)},{until},[[{ordinal},{start},{stop},{attempts}]]]{behind}"
-        return stop - start, 0, text.encode()
-
-    @cached_property
-    def _around(self) -> tuple[str, str]:
-        """The JSON before and behind the only claim."""
-        first, second, third, last = self._frame
-        return f"{first}[]{second}{{", f"}}{third}[]{last}"
+        span = self.spans[0]
+        ordinal, start, stop = span[:3]
+        known, same, before, behind = self._lone or _NO_LONE
+        if ordinal != known or span[3:8] != same:  # another claim than was encoded last
+            attempts, state, until, claim, owner = span[3:8]
+            if state != CLAIMED:
+                return None
+            first, second, third, last = self._frame
+            before = f"{first}[]{second}{{{quoted(claim)}:[{quoted(owner)},{until},[[{ordinal},".encode()
+            behind = f",{attempts}]]]}}{third}[]{last}".encode()
+            self.__dict__["_lone"] = ordinal, span[3:8], before, behind
+        return stop - start, 0, b"%b%d,%d%b" % (before, start, stop, behind)
 
     def _encoded(self) -> bytes:
         claims: dict[str, tuple[str, int, list[str]]] = {}

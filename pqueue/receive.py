@@ -146,7 +146,13 @@ class Receiver:
         asked = pace.asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it.
         if asked is None or self._prefetched.shares or not messages or messages[0]._loan.left != size(messages):  # noqa: SLF001
-            self._answer(messages, ACK, rest=rest)
+            late = self._answering.alone(messages[0]) if len(messages) == 1 else None
+            if late is None:
+                self._answer(messages, ACK, rest=rest)
+                return
+            pace.answers(self._monotonic())
+            if late:
+                raise lost(late, messages)
             return
         turn = Turn()
         try:

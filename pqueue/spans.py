@@ -107,17 +107,16 @@ def edited(head: Head, edits: Sequence[tuple[Range, Change, Callable[[Span], boo
 
 def without(spans: tuple[Span, ...], claim: str, where: Range, now_ms: int) -> tuple[Span, ...] | None:
     """What `answered` makes of an acknowledgement where the range is one claim's that holds; None where it is more than that."""
+    _, start, stop = where
     for index, span in enumerate(spans):
-        if span.stop > where.start:
-            if span.claim != claim or span.state != CLAIMED or span.until < now_ms:
+        ordinal, first, last, attempts, state, until, holder, owner, wall, reason, error = span
+        if last > start:
+            if holder != claim or state != CLAIMED or until < now_ms or start < first or stop > last:
                 return None
-            _, start, stop = where
-            if start < span.start or stop > span.stop:
-                return None
-            if start == span.start and stop == span.stop:
-                return spans[:index] + spans[index + 1 :]
-            left: tuple[Span, ...] = () if start == span.start else (span._replace(stop=start),)
-            if stop < span.stop:
-                left += (_tuple(Span, (span[0], stop, *span[2:])),)
-            return spans[:index] + left + spans[index + 1 :]
+            left: tuple[Span, ...] = () if start == first else (span._replace(stop=start),)
+            if stop < last:
+                left += (
+                    _tuple(Span, (ordinal, stop, last, attempts, state, until, holder, owner, wall, reason, error)),
+                )
+            return left if len(spans) == 1 else spans[:index] + left + spans[index + 1 :]
     return None

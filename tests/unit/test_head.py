@@ -1,5 +1,6 @@
 """The head's transitions, against one state an item kept in a plain dict."""
 
+import json
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from pqueue import transitions as h
 from pqueue.abc import StoreTime
 from pqueue.errors import NewerFormat, NotAQueue
-from pqueue.head import BACK, CLAIMED, DYING, Head, Range, Rest
+from pqueue.head import BACK, CLAIMED, DYING, Head, Range, Rest, Span
+from pqueue.names import canonical
 from tests.support.heads import acknowledged, given_back
 
 QUEUE = "00" * 8
@@ -123,6 +125,29 @@ def test_what_is_known_of_a_head_is_used_again_as_far_as_it_is_the_same():
         assert Head.parse(new.dump(), known.rest) == new
         assert Head.parse(new.dump(), known.rest).dump() == new.dump()
         assert new != known
+
+
+def test_the_only_claim_is_encoded_as_it_is_whichever_claim_was_there_before():
+    span = Span(1, 5, 9, 1, CLAIMED, 100, "claim", "owner")
+    others = [
+        span._replace(**other)
+        for other in (
+            {"start": 6},
+            {"ordinal": 2},
+            {"attempts": 2},
+            {"until": 7},
+            {"claim": 'c"'},
+            {"owner": "ö"},
+            {"state": BACK, "claim": "", "owner": ""},
+            {"state": DYING, "owner": "", "reason": "rejected"},
+        )
+    ]
+    head = Head(3, 70, Rest(QUEUE, boot="boot"))
+    for one in [span, *(step for other in others for step in (other, span))]:
+        head = head._replace(rest=head.rest.having((one,)))
+        assert head.dump() == Head(3, 70, Rest(QUEUE, boot="boot", spans=(one,))).dump()
+        assert head.dump()[40:] == canonical(json.loads(head.dump()[40:]))
+        assert Head.parse(head.dump()) == head
 
 
 def test_neighbours_given_back_together_are_one_range():
