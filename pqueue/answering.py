@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import MutableSequence, Sequence
+from itertools import repeat
 from typing import Any
 
 from pqueue.errors import ClaimLost, ShutDown, StoreError
@@ -78,51 +79,46 @@ class Answering:
         messages: Sequence[Part] = () if rest else asked
         answers: Sequence[Answer] = ()
         settled: Sequence[int] = ()
+        marked: list[Part] = []
+        unsure = map(setattr, marked, repeat("_state"), repeat(UNSURE))
         try:
             with self._guard:
                 if rest:
                     messages = unanswered(asked)
-                answers = self._begun(messages, kind)
-            late = size(messages)
-            if answers:
-                settled = (
-                    self._leases.borrow(lend, lease_ms, into, answers, ride=True) if lend else self._leases.ask(answers)
-                )
-                late -= settled[0] if len(settled) == 1 else sum(settled)
+                answers = self._begun(messages, kind, marked)
+            if not answers:
+                settled = (0,)
+            elif lend:
+                settled = self._leases.borrow(lend, lease_ms, into, answers, ride=True)
+            else:
+                settled = self._leases.ask(answers)
+            late = size(messages) - (settled[0] if len(settled) == 1 else sum(settled))
             with self._guard:
                 self._ended(messages)
         except ClaimLost:
             raise
         except BaseException as error:
-            self._broken_off(messages, bool(settled), error)
+            if settled:  # only the last steps are missing
+                with self._guard:
+                    self._ended([*(message for message in marked if message._state == ANSWERING)])
+            else:
+                list(unsure)  # in one step for a signal: what stays marked could never be asked for again
+            self.if_closed(error)
             raise
         return late
-
-    def _broken_off(self, messages: Sequence[Part], settled: bool, error: BaseException) -> None:
-        """No answer to their answers came, or only the last steps are missing.
-
-        Raises:
-            ShutDown: this was closed.
-        """
-        if settled:
-            with self._guard:
-                self._ended([*(message for message in messages if message._state == ANSWERING)])
-        for message in messages:
-            if message._state == ANSWERING:
-                message._state = UNSURE
-        self.if_closed(error)
 
     def alone(self, message: Part) -> int | None:
         """As `send`, for an acknowledgement that nothing rides with; None where there is more to heed: nothing was done."""
         settled: Sequence[int] = ()
+        marked = False
         try:
             with self._guard:
                 loan, size = message._loan, message._size
-                if message._state != HELD or message._apart is not None or not size:
+                if message._state != HELD or message._apart is not None:
                     return None
                 if self._monotonic() >= loan.deadline or not self._leases.hold(loan):
                     return None
-                message._state = ANSWERING
+                message._state, marked = ANSWERING, True
             start = message.offset
             where = _new(Range, (message._ordinal, start, start + size))
             settled = self._leases.ask((_new(Answer, (loan.claim, where, *_ACKED)),))
@@ -130,7 +126,13 @@ class Answering:
                 message._state = ANSWERED
                 self._settled(loan, size)
         except BaseException as error:
-            self._broken_off((message,), bool(settled), error)
+            if marked and message._state == ANSWERING:
+                if settled:  # only the last steps are missing
+                    with self._guard:
+                        self._ended((message,))
+                else:
+                    message._state = UNSURE
+            self.if_closed(error)
             raise
         return size - settled[0]
 
@@ -225,7 +227,7 @@ class Answering:
         """Put their acknowledgement on the tab; how many items are not held any more."""
         before = [message._state for message in messages]
         try:
-            answers = self._begun(messages, ACK)
+            answers = self._begun(messages, ACK, [])
             for answer in answers:
                 self.tab.add(answer)
             self._ended(messages)
@@ -241,8 +243,10 @@ class Answering:
             raise
         return size(messages) - sum(answer.where.stop - answer.where.start for answer in answers)
 
-    def _begun(self, messages: Sequence[Part], kind: Answer) -> list[Answer]:
+    def _begun(self, messages: Sequence[Part], kind: Answer, marked: list[Part]) -> list[Answer]:
         """Mark them as being answered; an answer for each run of neighbours, but for what is lost.
+
+        Whatever interrupts this, `marked` are those that this call marked, and not another thread.
 
         Raises:
             ClaimLost: one was answered before.
@@ -262,6 +266,7 @@ class Answering:
             if holds or message._state == UNSURE:
                 held.append(message)
             message._state = ANSWERING
+            marked.append(message)
         return _answers(held, kind)
 
     def _ended(self, messages: Sequence[Part]) -> None:

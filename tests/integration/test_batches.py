@@ -9,6 +9,7 @@ import weakref
 import pytest
 
 import pqueue
+from pqueue.message import ANSWERING
 from tests.support.points import ONLY, Interrupted, counting
 
 
@@ -157,6 +158,84 @@ def test_a_forked_child_extends_nothing_of_its_parents(tmp_path):
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         message.ack()
+
+
+def test_a_batch_that_is_looked_at_just_before_it_is_acknowledged_is_acknowledged_by_its_messages(place):
+    with place.open() as queue:
+        queue.put_many(range(20))
+        batch = queue.receive_many(10)
+        held = batch._held()
+        messages = list(batch)  # by another thread, say
+        messages[3].ack()
+        queue._receiver.acknowledge(held, rest=True)
+        for message in messages:
+            assert "answered" in repr(message)
+            with pytest.raises(pqueue.ClaimLost, match="before"):
+                message.ack()
+        assert not queue._leases.hold(messages[0]._loan)
+        assert [item for item, _ in left(queue)] == list(range(10, 20))
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("answer", ["ack", "nack"])
+@pytest.mark.parametrize("held", ["message", "batch", "looked at"])
+def test_an_answer_that_failed_and_was_interrupted_there_is_asked_for_again(place, monkeypatch, held, answer):
+    if place.kind not in {"memory", "folder"}:
+        return  # answered for as the others
+    with place.open() as queue:
+        swap = queue._store.swap
+        for at in counting():
+            queue.put_many(range(3))
+            lent = queue.receive() if held == "message" else queue.receive_many(3)
+            if held == "looked at":
+                list(lent)
+
+            def refuse(document, *how):
+                raise pqueue.StoreError("no answer")
+
+            def call(lent=lent, at=at):
+                try:
+                    getattr(lent, answer)()
+                except pqueue.StoreError:
+                    return
+
+            monkeypatch.setattr(queue._store, "swap", refuse)
+            cut = Interrupted(call, at)
+            monkeypatch.setattr(queue._store, "swap", swap)
+            getattr(lent, answer)()
+            lent = None
+            given = [(item, 2) for item in ([0] if held == "message" else range(3))] if answer == "nack" else []
+            rest = [(item, 1) for item in (range(1, 3) if held == "message" else ())]
+            assert left(queue) == given + rest, cut.where
+            if not cut.where:
+                return
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("rest", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_interrupted_answer_leaves_the_one_that_another_thread_is_giving(place, rest, count):
+    if place.kind != "memory":
+        return  # it is in memory that it counts
+    with place.open() as queue:
+        queue.put_many(range(3))
+        messages = list(queue.receive_many(3))[:count]
+        for message in messages:
+            message._state = ANSWERING  # by another thread, whose swap is under way
+
+        def call():
+            try:
+                queue._receiver.acknowledge(messages, rest=rest)
+            except pqueue.ClaimLost:
+                return
+
+        for at in counting():
+            cut = Interrupted(call, at)
+            assert {message._state for message in messages} == {ANSWERING}, cut.where
+            if not cut.where:
+                return
 
 
 @pytest.mark.parametrize("fails", [False, True])

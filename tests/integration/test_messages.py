@@ -36,6 +36,20 @@ def test_a_message_is_acknowledged_once_and_nobody_gets_it_again(place):
         assert received(other) is None
 
 
+@pytest.mark.parametrize("lost", ["over", "another's"])
+def test_what_this_object_knows_to_be_too_late_is_not_asked_of_the_store(place, lost):
+    with place.open() as queue:
+        queue.put_many(range(3))
+        message = queue.receive()
+        if lost == "over":
+            message._loan.deadline = queue._monotonic()
+        else:
+            queue._leases.done(message._loan)  # an extension was told so, say
+        with pytest.raises(pqueue.ClaimLost, match="too late"):
+            message.ack()
+        assert len(queue) == 3
+
+
 def test_a_message_whose_queue_object_is_closed_says_so_and_comes_again(place):
     with place.open(lease=5) as queue:
         queue.put("a")

@@ -49,6 +49,14 @@ class Acked(NamedTuple):
     claim: str
 
 
+class Swap(NamedTuple):
+    """A swap of the head by a client that numbers them."""
+
+    who: str
+    ident: str
+    number: int
+
+
 @dataclass(eq=False, slots=True)
 class Take:
     """A `get` for some items that acknowledges before it returns."""
@@ -88,10 +96,12 @@ class Oracle:
         self.given: list[Given] = []
         self.told: list[Told] = []
         self.acked: dict[int, Acked] = {}
-        self.swaps: dict[int, tuple[str, int]] = {}
-        """By offset, of what was taken: the id of the client that swapped, and the number of the swap."""
-        self.silenced: set[tuple[str, int]] = set()
-        """Clients that others dropped for their silence, each with the number of its last swap."""
+        self.swaps: dict[int, Swap] = {}
+        """By offset, of what was acknowledged: the swap that did it, where swaps are numbered."""
+        self.silenced: set[Swap] = set()
+        """Swaps whose client was dropped by others before it could learn that they are in place."""
+        self._heard: set[Swap] = set()
+        """Swaps whose client was told, or has loaded a head since, that they are in place."""
         self.grants: dict[tuple[int, str], str] = {}
         self.attempts: Counter[int] = Counter()
         """How often each offset was claimed."""
@@ -205,6 +215,11 @@ class Oracle:
         self.archive[name] = bytearray(self.archive[name])
         self.evictions.add(name)
 
+    def heard(self, who: str, head: Consumed | None) -> None:
+        """A client was answered with this head: it knows of its swaps that are in place there."""
+        if head is not None:
+            self._heard |= {Swap(who, *known) for known in head.clients.items()}
+
     def swapped(self, document: str, data: bytes, fiber: Fiber | None, now_ms: int) -> None:
         """A document was replaced."""
         who = fiber.client.name if fiber else "-"
@@ -257,8 +272,9 @@ class Oracle:
             return
         self._one_place(old, new, who)
         self._alone(old, new)
-        self.silenced |= {known for known in old.clients.items() if known[0] not in new.clients}
-        signed = {*new.clients.items()} - {*old.clients.items()}
+        dropped = {known for known in old.clients.items() if known[0] not in new.clients}
+        self.silenced |= {swap for swap in self.swaps.values() if swap[1:] in dropped} - self._heard
+        signed = [Swap(who, *known) for known in new.clients.items() if old.clients.get(known[0]) != known[1]]
         items = new.items
         for offset, was in old.items.items():
             now = items.get(offset)

@@ -405,6 +405,19 @@ def _dropped_in_silence() -> list[tuple[Any, str, Any]]:
 
 
 @_removal(
+    "14",
+    "what was taken and not heard of is forgotten at close",
+    "what was taken unheard is more than the next call wants",
+)
+def _forgets_at_close() -> list[tuple[Any, str, Any]]:
+    def restore(self: Any) -> list[Any]:
+        self._owing.taken.clear()
+        return []
+
+    return [(Consumer, "restore", restore)]
+
+
+@_removal(
     "16",
     "the lease is counted from the answer that hands the items out",
     "the answers to a claim are lost until its lease is over",

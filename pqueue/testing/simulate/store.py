@@ -18,7 +18,9 @@ from pqueue.errors import (
     StoreRefused,
     SyncFailed,
 )
+from pqueue.names import HEAD
 from pqueue.testing.simulate.oracle import Oracle
+from pqueue.testing.simulate.parse import Consumed
 from pqueue.testing.simulate.world import Died, Fault, Fiber, Interrupt, Line, World
 
 R = TypeVar("R")
@@ -272,7 +274,7 @@ class SimStore(SegmentStore, Appends, Owners):
                 return None
             return SAME if found[1] == known else Document(found[0], found[1], self._now())
 
-        return self._do("load", document, effect)
+        return self._heard(document, "load", effect)
 
     def swap(self, document: str, data: bytes, version: Version | None, sync: bool) -> Document:  # noqa: ARG002, D102
         fiber = self._world.current
@@ -290,7 +292,25 @@ class SimStore(SegmentStore, Appends, Owners):
             place.oracle.swapped(document, data, fiber, now.ms)
             return Document(data, place.versions, now)
 
-        return self._do("swap", document, effect)
+        return self._heard(document, "swap", effect)
+
+    def _heard(self, document: str, op: str, effect: Callable[[], R]) -> R:
+        """As `_do`; what the client learns of the head by it is the oracle's to know."""
+        oracle = self._place.oracle
+        seen: list[Consumed | None] = [None]
+
+        def done() -> R:
+            result = effect()
+            seen[0] = oracle.head if document == HEAD else None
+            return result
+
+        try:
+            result = self._do(op, document, done)
+        except Landed:
+            oracle.heard(self._client.name, seen[0])
+            raise
+        oracle.heard(self._client.name, seen[0])
+        return result
 
     # -- appends ------------------------------------------------------------------------------------------------------
 
