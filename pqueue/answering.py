@@ -86,13 +86,12 @@ class Answering:
                 if rest:
                     messages = unanswered(asked)
                 answers = self._begun(messages, kind, marked)
-            if not answers:
-                settled = (0,)
-            elif lend:
-                settled = self._leases.borrow(lend, lease_ms, into, answers, ride=True)
-            else:
-                settled = self._leases.ask(answers)
-            late = size(messages) - (settled[0] if len(settled) == 1 else sum(settled))
+            late = size(messages)
+            if answers:
+                settled = (
+                    self._leases.borrow(lend, lease_ms, into, answers, ride=True) if lend else self._leases.ask(answers)
+                )
+                late -= settled[0] if len(settled) == 1 else sum(settled)
             with self._guard:
                 self._ended(messages)
         except ClaimLost:

@@ -212,6 +212,24 @@ def test_an_answer_that_failed_and_was_interrupted_there_is_asked_for_again(plac
                 return
 
 
+def test_an_answer_that_is_too_late_and_was_interrupted_says_so_when_it_is_asked_for_again(place, monkeypatch):
+    with place.open(auto_extend=False) as queue, place.open() as other:
+        queue.put_many(range(3))
+        batch = queue.receive_many(3, lease=0.2)
+        time.sleep(1.5)  # a bucket's clock tells seconds
+        assert other.get_many(3, timeout=20) == [0, 1, 2]
+
+        def interrupted(_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(queue._receiver._answering, "_ended", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                batch.ack()
+        with pytest.raises(pqueue.ClaimLost, match="too late for 3 of 3"):
+            batch.ack()
+
+
 @ONLY
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("rest", [False, True])

@@ -218,7 +218,9 @@ class Oracle:
     def heard(self, who: str, head: Consumed | None) -> None:
         """A client was answered with this head: it knows of its swaps that are in place there."""
         if head is not None:
-            self._heard |= {Swap(who, *known) for known in head.clients.items()}
+            told = {Swap(who, *known) for known in head.clients.items()}
+            self._heard |= told
+            self.silenced -= told  # by an answer that came late
 
     def swapped(self, document: str, data: bytes, fiber: Fiber | None, now_ms: int) -> None:
         """A document was replaced."""
