@@ -112,18 +112,18 @@ class Answering:
         marked = False
         try:
             with self._guard:
-                loan, size = message._loan, message._size
+                loan, count = message._loan, message._size
                 if message._state != HELD or message._apart is not None:
                     return None
                 if self._monotonic() >= loan.deadline or not self._leases.hold(loan):
                     return None
                 message._state, marked = ANSWERING, True
             start = message.offset
-            where = _new(Range, (message._ordinal, start, start + size))
+            where = _new(Range, (message._ordinal, start, start + count))
             settled = self._leases.ask((_new(Answer, (loan.claim, where, *_ACKED)),))
             with self._guard:
                 message._state = ANSWERED
-                self._settled(loan, size)
+                self._settled(loan, count)
         except BaseException as error:
             if marked and message._state == ANSWERING:
                 if settled:  # only the last steps are missing
@@ -133,7 +133,7 @@ class Answering:
                     message._state = UNSURE
             self.if_closed(error)
             raise
-        return size - settled[0]
+        return count - settled[0]
 
     def note(self, messages: Sequence[Part], now: float, *, rest: bool) -> bool:
         """Acknowledge these with the next swap, or soon; False where the lease is nearly over, or nobody is left to send it."""

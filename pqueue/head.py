@@ -64,8 +64,6 @@ class Span(NamedTuple):
         return self.state == BACK and self.until < 0
 
 
-_NO_LONE: tuple[int, Sequence[Any], bytes, bytes] = (-1, (), b"", b"")
-
 _VARYING = ("back", "claims", "dying")
 _OWN = frozenset(("back", "boot", "claims", "clients", "damaged", "dying", "format", "gone", "queue", "swept"))
 
@@ -90,8 +88,8 @@ class Rest:
 
     _said: ClassVar[tuple[int, int, bytes] | None] = None
     """What `said` has made; the object's own, once it has."""
-    _lone: ClassVar[tuple[int, Sequence[Any], bytes, bytes] | None] = None
-    """Of the only claim, once it was encoded: what is the same until another is, and the document around start and stop."""
+    _lone: ClassVar[tuple[int, Sequence[Any], bytes, bytes]] = (-1, (), b"", b"")
+    """The only claim that was encoded last: its ordinal, all of it but start and stop, and the JSON before and behind those."""
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -152,7 +150,7 @@ class Rest:
             return None
         span = self.spans[0]
         ordinal, start, stop = span[:3]
-        known, same, before, behind = self._lone or _NO_LONE
+        known, same, before, behind = self._lone
         if ordinal != known or span[3:8] != same:  # another claim than was encoded last
             attempts, state, until, claim, owner = span[3:8]
             if state != CLAIMED:

@@ -96,8 +96,8 @@ class Oracle:
         self.given: list[Given] = []
         self.told: list[Told] = []
         self.acked: dict[int, Acked] = {}
-        self.swaps: dict[int, Swap] = {}
-        """By offset, of what was acknowledged: the swap that did it, where swaps are numbered."""
+        self.swaps: dict[int, Swap | None] = {}
+        """By offset, of what was acknowledged: the swap that did it; None where swaps are not numbered."""
         self.silenced: set[Swap] = set()
         """Swaps whose client was dropped by others before it could learn that they are in place."""
         self._heard: set[Swap] = set()
@@ -275,22 +275,23 @@ class Oracle:
         self._one_place(old, new, who)
         self._alone(old, new)
         dropped = {known for known in old.clients.items() if known[0] not in new.clients}
-        self.silenced |= {swap for swap in self.swaps.values() if swap[1:] in dropped} - self._heard
-        signed = [Swap(who, *known) for known in new.clients.items() if old.clients.get(known[0]) != known[1]]
+        self.silenced |= {swap for swap in self.swaps.values() if swap and swap[1:] in dropped} - self._heard
+        numbered = (Swap(who, *known) for known in new.clients.items() if old.clients.get(known[0]) != known[1])
+        signed = next(numbered, None)
         items = new.items
         for offset, was in old.items.items():
             now = items.get(offset)
             if now is None:
                 over = was.state == "claimed" and not self._holds(was, now_ms)
                 self.acked[offset] = Acked(who, "expired" if over else was.state, was.claim)
-                self.swaps.update((offset, swap) for swap in signed)
+                self.swaps[offset] = signed
             elif now is not was and now != was:
                 self._moved(offset, was, now, who, now_ms)
         for offset in range(old.next, new.next):
             now = items.get(offset)
             if now is None:
                 self.acked[offset] = Acked(who, "waiting", "")
-                self.swaps.update((offset, swap) for swap in signed)
+                self.swaps[offset] = signed
             elif now.state == "claimed":
                 self.grants[offset, now.claim] = who
                 self.attempts[offset] += 1
