@@ -10,7 +10,9 @@ from functools import partial, wraps
 import pytest
 
 import pqueue
+from pqueue.head import Range
 from pqueue.names import DEAD, HEAD
+from pqueue.request import Answer, Request
 
 
 def received(queue, **how):
@@ -48,6 +50,41 @@ def test_what_this_object_knows_to_be_too_late_is_not_asked_of_the_store(place, 
         with pytest.raises(pqueue.ClaimLost, match="too late"):
             message.ack()
         assert len(queue) == 3
+
+
+def test_what_only_the_store_knows_to_be_too_late_is_told(place):
+    with place.open() as queue:
+        queue.put_many(range(3))
+        message = queue.receive()
+        where = Range(message._ordinal, message.offset, message.offset + 1)
+        queue._consumer.ask(Request(answers=[Answer(message._loan.claim, where, back=True)]))  # expired by another, say
+        with pytest.raises(pqueue.ClaimLost, match="too late"):
+            message.ack()
+        assert len(queue) == 3
+
+
+def test_an_acknowledgement_that_is_interrupted_as_it_waits_for_the_guard_is_done(place):
+    class Guard:
+        entered = 0
+
+        def __enter__(self):
+            self.entered += 1
+            if self.entered == 2:  # behind the swap
+                raise KeyboardInterrupt
+
+        def __exit__(self, *_):
+            return None
+
+    with place.open() as queue:
+        queue.put_many(range(3))
+        message = queue.receive()
+        queue._receiver._answering._guard = Guard()
+        with pytest.raises(KeyboardInterrupt):
+            message.ack()
+        assert not queue._leases.hold(message._loan)
+        with pytest.raises(pqueue.ClaimLost, match="before"):
+            message.ack()
+        assert len(queue) == 2
 
 
 def test_a_message_whose_queue_object_is_closed_says_so_and_comes_again(place):
