@@ -20,7 +20,7 @@ from pqueue.errors import (
     StoreRefused,
 )
 from pqueue.frames import Shape
-from pqueue.names import PAGE, SEGMENTS, TAIL, Name, draw_id
+from pqueue.names import SEGMENTS, TAIL, Name, draw_id
 from pqueue.parts import Parts
 from pqueue.runtime import Event, Task
 from pqueue.tail import Tail
@@ -271,7 +271,7 @@ class Listing:
 
     def _see(self, upload: _Upload) -> list[Name]:
         """Look: load the tail and list what is uploaded, in parallel (rule 9); nothing is waited for once it is in."""
-        after = f"{SEGMENTS}{max(0, self._view.tail.next - PAGE):012d}"
+        after = f"{SEGMENTS}{self._view.tail.unlisted_from:012d}"
         listing = self._runtime.start(lambda: [blob.name for blob in self._store.list(SEGMENTS, after)])
         self._view.load()
         if self._settled(upload):

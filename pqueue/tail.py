@@ -17,6 +17,9 @@ OPEN = -1
 CUT_AT = PAGE + 64
 """Entries in the tail at which a page is cut: some recent ones stay, so that consumers near the end read no page."""
 
+_NEAR = 8
+"""How far behind the next ordinal a look goes at the least."""
+
 UNDERSTOOD: frozenset[str] = frozenset()
 """What a document's `needs` may hold without this version refusing it."""
 
@@ -123,6 +126,16 @@ class Tail:
     def last(self) -> Entry | None:
         """The newest entry, the only one that may be open."""
         return self.entries[-1] if self.entries else None
+
+    @property
+    def unlisted_from(self) -> int:
+        """The least hint that what is uploaded and not listed is looked for under (rule 9).
+
+        Twice as far back as the hint of any entry kept here was behind its place: each name more that a look lists costs processor
+        time, and with a page of them that was most of a commit's.
+        """
+        late = max((entry.ordinal - entry.name.hint for entry in self.entries), default=0)
+        return max(0, self.next - min(PAGE, max(_NEAR, 2 * late)))
 
     def entry(self, ordinal: int) -> Entry | None:
         """The entry of this ordinal, if it is kept here."""

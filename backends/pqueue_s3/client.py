@@ -61,6 +61,8 @@ def make(settings: S3Settings) -> S3Client:
         with _making:
             core = get_session()
             _share_loader(core)
+            # No use is made of the dates of what is listed, and to read them was most of a listing's processor time.
+            core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
             session = boto3.Session(
                 botocore_session=core,
                 aws_access_key_id=_plain(settings.access_key_id),

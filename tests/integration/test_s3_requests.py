@@ -15,6 +15,7 @@ import pqueue
 from pqueue import cli
 from pqueue.errors import DocumentChanged, StoreError
 from pqueue_s3 import S3Backend, S3Settings
+from pqueue_s3.client import make
 from tests.support.s3faults import ANSWER_LOST, CUT_SHORT, SLOW_DOWN, Script
 from tests.support.s3proxy import S3Proxy
 
@@ -64,6 +65,17 @@ def test_each_request_counts_by_its_kind_and_each_attempt_of_one_that_is_repeate
     assert store.requests() == seen(proxy) == {"LIST": 2, "PUT": 6, "GET": 4, "DELETE": 2}
     store.close()
     assert store.requests() == seen(proxy)
+
+
+def test_no_time_is_spent_on_the_dates_of_what_is_listed(settings):
+    client = make(S3Settings(**settings))
+    try:
+        client.put_object(Bucket=settings["bucket"], Key="dated/1", Body=b"1")
+        (found,) = client.list_objects_v2(Bucket=settings["bucket"], Prefix="dated/")["Contents"]
+    finally:
+        client.close()
+    assert (found["Key"], found["Size"]) == ("dated/1", 1)
+    assert isinstance(found["LastModified"], str)
 
 
 def test_what_is_never_answered_counts_as_often_as_it_was_sent(proxy, settings, script):

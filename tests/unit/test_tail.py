@@ -113,6 +113,18 @@ def test_the_tail_stays_small():
     assert len(grown(CUT_AT).dump()) < 14_000
 
 
+@pytest.mark.parametrize(("late", "back"), [(-20, 8), (0, 8), (3, 8), (5, 10), (30, 60), (90, PAGE)], ids=str)
+def test_a_look_goes_as_far_back_as_hints_were_late_of_late(late, back):
+    tail = Tail(QUEUE, grows=False)
+    for number in range(150):
+        tail = listed(tail, name(writer(1), number, hint=number))
+    for number in range(150, 160):
+        tail = listed(tail, name(writer(1), number, hint=max(0, number - late * (number == 155))))
+    assert tail.next == 160
+    assert tail.unlisted_from == 160 - back
+    assert Tail(QUEUE, grows=False).unlisted_from == 0
+
+
 def test_names_are_read_as_they_are_written_and_foreign_ones_not_at_all():
     one = name(writer(7), 3, 12, hint=5)
     assert Name.parse(str(one)) == one
