@@ -3,6 +3,10 @@
 import threading
 import time
 
+import pytest
+
+from pqueue.names import TAIL
+
 
 def test_many_streams_of_one_process_end(place):
     queues = [place.open() for _ in range(12)]
@@ -42,3 +46,28 @@ def test_a_stream_alone_looks_at_no_other_but_now_and_then(place):
         store.swap, store.list = swapped, listed
         assert queue.put_stream(iter(range(1200)), batch=10) == 1200
         assert counts["looks"] <= counts["swaps"] // 8 + 1
+
+
+@pytest.mark.parametrize(("losses", "listings"), [(1, 1), (3, 1), (4, 2), (7, 2), (8, 3)])
+def test_who_loses_its_swap_again_and_again_lists_what_there_is_now_and_then(place, monkeypatch, losses, listings):
+    if place.appends:
+        return
+    with place.open() as queue:
+        queue.put("first")
+        store = queue._store
+        swap, list_ = store.swap, store.list
+        left, listed = [losses], []
+
+        def beaten(document, data, version, sync):
+            if document == TAIL and left[0]:
+                left[0] -= 1
+                there = store.load(TAIL)
+                swap(TAIL, there.data, there.version, sync)
+            return swap(document, data, version, sync)
+
+        monkeypatch.setattr(store, "swap", beaten)
+        monkeypatch.setattr(store, "list", lambda *how: listed.append(how) or list_(*how))
+        queue.put("mine")
+        assert left == [0]
+        assert len(listed) == listings
+        assert queue.get_many(20) == ["first", "mine"]
