@@ -61,8 +61,6 @@ def make(settings: S3Settings) -> S3Client:
         with _making:
             core = get_session()
             _share_loader(core)
-            # No use is made of the dates of what is listed, and to read them was most of a listing's processor time.
-            core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
             session = boto3.Session(
                 botocore_session=core,
                 aws_access_key_id=_plain(settings.access_key_id),
@@ -71,11 +69,25 @@ def make(settings: S3Settings) -> S3Client:
                 region_name=settings.region,
                 profile_name=settings.profile,
             )
+            parsers = core.get_component("response_parser_factory")
+            core.register_component("response_parser_factory", _dateless())
             client = session.client("s3", endpoint_url=settings.endpoint_url, config=Config(**options))
+            core.register_component(
+                "response_parser_factory", parsers
+            )  # for what fetches credentials, whose dates matter
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"boto3 can't make a client of these settings: {error}") from error
     client.meta.events.register("before-call.s3.PutObject", _in_one_piece)
     return client
+
+
+def _dateless() -> Any:
+    """What reads answers and leaves dates as they are sent: none is used, and they took most of a listing's processor time."""
+    from botocore.parsers import ResponseParserFactory  # noqa: PLC0415  # as above
+
+    factory = ResponseParserFactory()
+    factory.set_parser_defaults(timestamp_parser=str)
+    return factory
 
 
 def _in_one_piece(params: dict[str, Any], **_: object) -> None:

@@ -8,8 +8,11 @@ import re
 import threading
 import uuid
 from collections import Counter
+from datetime import datetime
 
+import botocore.session
 import pytest
+from botocore.config import Config
 
 import pqueue
 from pqueue import cli
@@ -67,15 +70,30 @@ def test_each_request_counts_by_its_kind_and_each_attempt_of_one_that_is_repeate
     assert store.requests() == seen(proxy)
 
 
-def test_no_time_is_spent_on_the_dates_of_what_is_listed(settings):
+def test_no_time_is_spent_on_dates_but_by_what_fetches_credentials(settings, monkeypatch):
+    sessions = []
+    get_session = botocore.session.get_session
+    monkeypatch.setattr(botocore.session, "get_session", lambda: sessions.append(get_session()) or sessions[-1])
     client = make(S3Settings(**settings))
+    other = sessions[0].create_client(
+        "s3",
+        endpoint_url=settings["endpoint_url"],
+        region_name=settings["region"],
+        aws_access_key_id=settings["access_key_id"],
+        aws_secret_access_key=settings["secret_access_key"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
     try:
         client.put_object(Bucket=settings["bucket"], Key="dated/1", Body=b"1")
-        (found,) = client.list_objects_v2(Bucket=settings["bucket"], Prefix="dated/")["Contents"]
+        found, dated = (
+            one.list_objects_v2(Bucket=settings["bucket"], Prefix="dated/")["Contents"] for one in (client, other)
+        )
     finally:
         client.close()
-    assert (found["Key"], found["Size"]) == ("dated/1", 1)
-    assert isinstance(found["LastModified"], str)
+        other.close()
+    assert [(each["Key"], each["Size"]) for each in found] == [("dated/1", 1)]
+    assert isinstance(found[0]["LastModified"], str)
+    assert isinstance(dated[0]["LastModified"], datetime), "the roles and tokens of a profile end at a date"
 
 
 def test_what_is_never_answered_counts_as_often_as_it_was_sent(proxy, settings, script):
