@@ -72,9 +72,8 @@ def make(settings: S3Settings) -> S3Client:
             parsers = core.get_component("response_parser_factory")
             core.register_component("response_parser_factory", _dateless())
             client = session.client("s3", endpoint_url=settings.endpoint_url, config=Config(**options))
-            core.register_component(
-                "response_parser_factory", parsers
-            )  # for what fetches credentials, whose dates matter
+            # What fetches the credentials of a profile is made by this session, too, later, and their dates matter.
+            core.register_component("response_parser_factory", parsers)
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"boto3 can't make a client of these settings: {error}") from error
     client.meta.events.register("before-call.s3.PutObject", _in_one_piece)
