@@ -335,7 +335,12 @@ class Consumer:
             if wanted and grave is None:
                 if request.lend:
                     outcome.deadline = self._swaps.deadline(local, request.lease_ms)
-                new, grave = self._picker.pick(new, request, outcome, now.ms, wanted)
+                try:
+                    new, grave = self._picker.pick(new, request, outcome, now.ms, wanted)
+                except BlobMissing:
+                    if not any(one.lots for one in outcomes):
+                        raise
+                    break  # behind what a neighbour gets: met again by whoever asks next
         if grave is not None:
             return new, outcomes, grave if not any(outcome.lots for outcome in outcomes) else None
         return new, outcomes, None

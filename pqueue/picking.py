@@ -137,7 +137,16 @@ class Picker:
         ordinal, offset = (head.ordinal, head.offset) if span is None else (span.ordinal, span.start)
         reach = self._reader.reach(ordinal)
         while left > 0 and (span is None or offset < span.stop):
-            chunk, grave = self._read(span, ordinal, offset, left, reach if outcome.lots else None)
+            try:
+                chunk, grave = self._read(span, ordinal, offset, left, reach if outcome.lots else None)
+            except BlobMissing:
+                if not outcome.lots:
+                    raise
+                return (
+                    head,
+                    0,
+                    None,
+                )  # what lies before it is handed out first: it is met again, and set aside, by itself
             if grave is not None:
                 return head, left, grave
             if chunk is None:

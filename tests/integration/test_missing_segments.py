@@ -1,0 +1,109 @@
+"""A segment that is gone costs its own items, and nothing that lies before it or behind."""
+
+import threading
+
+import pytest
+
+import pqueue
+from pqueue.names import SEGMENTS
+
+
+def filled(place, segments, each):
+    """A queue of the numbers from 0 on, in so many closed segments and one that may be open."""
+    queue = place.open(segment_items=each)
+    for number in range(segments):
+        queue.put_many(range(each * number, each * (number + 1)))
+    return queue
+
+
+def lose(queue, number):
+    """Delete a segment."""
+    queue._store.delete([sorted(blob.name for blob in queue._store.list(SEGMENTS))[number]])
+
+
+def received(queue, count):
+    batch = queue.receive_many(count, timeout=1)
+    items = batch.items
+    batch.ack()
+    return items
+
+
+def got(queue, count):
+    return queue.get_many(count, timeout=1)
+
+
+def drained(queue, take, count):
+    """What comes of calls for so many, to the end, and what they tell."""
+    found, told = [], []
+    while len(queue):
+        try:
+            found += take(queue, count)
+        except pqueue.CorruptSegment as error:
+            told.append(error)
+    return found, told
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+@pytest.mark.parametrize("count", [1, 2, 4, 9, 100])
+@pytest.mark.parametrize("take", [got, received])
+def test_what_lies_before_what_is_missing_is_handed_out_however_many_are_asked_for(place, take, count, missing):
+    with filled(place, 4, 3) as queue:
+        lose(queue, missing)
+        found, told = drained(queue, take, count)
+        assert found == [item for item in range(12) if item // 3 != missing]
+        assert len(told) == 1
+        assert [letter.reason for letter in queue.dead] == ["missing"]
+
+
+@pytest.mark.parametrize("missing", [(0, 1), (1, 3)])
+def test_two_are_missing(place, missing):
+    with filled(place, 5, 3) as queue:
+        for number in reversed(missing):
+            lose(queue, number)
+        found, told = drained(queue, got, 100)
+        assert found == [item for item in range(15) if item // 3 not in missing]
+        assert len(told) == 2
+
+
+@pytest.mark.parametrize("first", [got, received])
+@pytest.mark.parametrize("second", [got, received])
+def test_of_threads_that_are_served_together_one_gets_what_lies_before_it_and_nothing_is_lost(
+    place, monkeypatch, first, second
+):
+    with filled(place, 5, 3) as queue:
+        held = queue.receive_many(1)
+        lose(queue, 1)
+        monkeypatch.setattr(queue._consumer._combiner, "alone", lambda *_: None)
+        swap, inside, gate = queue._store.swap, threading.Event(), threading.Event()
+
+        def slow(*how):
+            if not gate.is_set():
+                inside.set()
+                assert gate.wait(20)
+            return swap(*how)
+
+        monkeypatch.setattr(queue._store, "swap", slow)
+        found, told, guard = [], [], threading.Lock()
+
+        def ask(take, count):
+            try:
+                items = take(queue, count)
+            except pqueue.CorruptSegment as error:
+                told.append(error)
+            else:
+                with guard:
+                    found.extend(items)
+
+        threads = [threading.Thread(target=held.ack)]
+        threads[0].start()
+        assert inside.wait(20)
+        for take, count in ((first, 2), (second, 3)):
+            threads.append(threading.Thread(target=ask, args=(take, count)))
+            threads[-1].start()
+            threads[-1].join(0.2)
+        gate.set()
+        for thread in threads:
+            thread.join()
+        more, and_told = drained(queue, got, 3)
+        assert sorted(found + more) == [1, 2, *range(6, 15)]
+        assert len(told + and_told) == 1
