@@ -282,7 +282,9 @@ class Consumer:
                     requests = requests if stale else [replace(one, lend=0) for one in requests]
                     fresh = True
                     continue
-                new, outcomes, grave = self._expired(head), [], _missing(error)
+                grave = _missing(error)
+                # With what they give back, which may be what is missing.
+                new, outcomes, _ = self._plan(head, [replace(one, take=0, lend=0) for one in requests])
             if grave is not None:
                 told = self._burier.set_aside(head, version, grave, new, outcomes, requests)
                 if told is not None:

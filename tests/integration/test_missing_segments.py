@@ -6,6 +6,7 @@ import pytest
 
 import pqueue
 from pqueue.names import SEGMENTS
+from tests.support.points import in_time
 
 
 def filled(place, segments, each):
@@ -107,3 +108,24 @@ def test_of_threads_that_are_served_together_one_gets_what_lies_before_it_and_no
         more, and_told = drained(queue, got, 3)
         assert sorted(found + more) == [1, 2, *range(6, 15)]
         assert len(told + and_told) == 1
+
+
+def test_what_is_missing_and_given_back_by_the_very_call_that_asks_for_it_is_set_aside(place):
+    """Planned without what that call gives back there is nothing to set aside, for ever."""
+    with filled(place, 3, 3) as queue, place.open(ack_linger=5, prefetch=3) as getter:
+        assert getter.get() == 0
+        getter._ahead.loan.deadline = float("-inf")  # it has slept
+        lose(queue, 0)
+        found, told = [], []
+
+        def rest():
+            while len(found) < 6:
+                try:
+                    found.append(getter.get(timeout=1))
+                except pqueue.CorruptSegment as error:
+                    told.append(error)
+            return True
+
+        assert in_time(rest, "nothing")
+        assert found == [*range(3, 9)]
+        assert len(told) == 1
