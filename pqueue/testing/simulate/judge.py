@@ -37,6 +37,7 @@ class Judge:
         self._check_order()
         self._check_given()
         self._check_restored()
+        self._check_tried()
         self._check_told()
         self._check_kept()
         if self._oracle.calm:
@@ -137,6 +138,15 @@ class Judge:
             for given in self._oracle.given[:before]:
                 if stored is not None and (given.item, given.who, given.how) == (stored.item, who, "take"):
                     self._violate(f"I2: {given.item} was handed out to {who}, which gave it back then")
+
+    def _check_tried(self) -> None:
+        """Rule 18: what is given back as an attempt was handed out; but what can't be read may be set aside in the same swap."""
+        unread = self._oracle.poison | self._oracle.uneven
+        handed = {(given.item, given.claim) for given in self._oracle.given}
+        for offset, claim, who in self._oracle.tried:
+            stored = self._found.get(offset)
+            if stored is not None and stored.item not in unread and (stored.item, claim) not in handed:
+                self._violate(f"18: {who} gave back {stored.item} as an attempt, and had handed it to nobody")
 
     def _check_letter(self, given: Given, offset: int) -> None:
         by = self._oracle.acked.get(offset)

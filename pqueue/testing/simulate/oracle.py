@@ -123,6 +123,8 @@ class Oracle:
         self.gone: set[str] = set()
         self.restored: list[tuple[int, str, int]] = []
         """What was taken and given back unseen: the offset, by whom, after how many hand-outs of all."""
+        self.tried: list[tuple[int, str, str]] = []
+        """Claims that their own gave back as an attempt, before their time: offset, claim, by whom."""
         self.again: Counter[str] = Counter()
         """Items taken and never handed out that were put again when a client was closed: how often that was tried."""
         self.due = 0
@@ -348,6 +350,9 @@ class Oracle:
             return
         if was.state == "claimed" and self._holds(was, now_ms) and self.grants.get((offset, was.claim)) != who:
             self.stolen.append((offset, was.claim, who))  # its own may give it back, and take it again in the same swap
+        own = was.state == "claimed" and self._holds(was, now_ms) and self.grants.get((offset, was.claim)) == who
+        if own and now.state in ("back", "dying") and now.attempts >= was.attempts:
+            self.tried.append((offset, was.claim, who))
         if now.state == "claimed":
             self.grants[offset, now.claim] = who
             self.attempts[offset] += 1

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pqueue import gc, listing, roster, transitions
+from pqueue import ahead, gc, listing, roster, transitions
 from pqueue.abc import Document
 from pqueue.burying import Burier
 from pqueue.claims import Consumer
@@ -31,6 +31,7 @@ from pqueue.listing import Listing
 from pqueue.names import canonical, dead_name
 from pqueue.reader import Reader
 from pqueue.receive import Receiver
+from pqueue.request import Answer
 from pqueue.roster import Roster
 from pqueue.scanner import Scanner
 from pqueue.swaps import Swaps
@@ -449,6 +450,11 @@ def _unburied() -> list[tuple[Any, str, Any]]:
 @_removal("18", "an item is claimed with neighbours to the last", "items come for the last time")
 def _in_company() -> list[tuple[Any, str, Any]]:
     return [(transitions, "allowance", lambda wanted, _, __: wanted)]
+
+
+@_removal("18", "what nobody was handed counts as an attempt", "what was claimed ahead is given back at close")
+def _unseen_counts() -> list[tuple[Any, str, Any]]:
+    return [(ahead, "_unseen", lambda loan, where: Answer(loan.claim, where, back=True))]
 
 
 @_removal("17", "a dead letter is written without a mark", "a burier sleeps while another reads what it could not")

@@ -386,6 +386,14 @@ def _items_come_for_the_last_time(s: Stage) -> None:
 
 
 @_scenario("memory")
+def _what_was_claimed_ahead_is_given_back_at_close(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0", linger=0.3)
+    s.do(a, "put", 2)
+    s.do(c, "get")
+    s.do(c, "close")
+
+
+@_scenario("memory")
 def _who_rejects_dies_before_the_letter_is_written(s: Stage) -> None:
     a, c = s.client("A"), s.client("C0")
     s.do(a, "put")
