@@ -340,8 +340,8 @@ class Consumer:
                 try:
                     new, grave = self._picker.pick(new, request, outcome, now.ms, wanted)
                 except BlobMissing:
-                    if not any(one.lots for one in outcomes):
-                        raise
+                    if outcome.lots or not any(one.lots for one in outcomes):
+                        raise  # and what it has picked is not in the head
                     break  # behind what a neighbour gets: met again by whoever asks next
         if grave is not None:
             return new, outcomes, grave if not any(outcome.lots for outcome in outcomes) else None
