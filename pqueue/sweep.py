@@ -33,8 +33,9 @@ class Sweeper:
         self._later: Head | None = None
 
     def finish(self) -> None:
-        """Wait for what is under way, and delete what was freed meanwhile."""
-        if self._under_way is not None and self._under_way[0].wait(_PATIENCE):
+        """Wait for what is under way, and delete what was freed meanwhile; perhaps beside another thread's swap."""
+        under_way = self._under_way
+        if under_way is not None and under_way[0].wait(_PATIENCE):
             self._ended()
         if self._later is not None:
             self.after(self._later, self._later, aside=False)
@@ -44,8 +45,9 @@ class Sweeper:
 
         With `aside`, where a request takes long, it is deleted beside whatever comes next.
         """
-        if self._under_way is not None:
-            if not self._under_way[0].wait(0):
+        under_way = self._under_way
+        if under_way is not None:
+            if not under_way[0].wait(0):
                 self._later = new  # the next call finds what this one frees, too
                 return
             self._ended()
@@ -79,8 +81,10 @@ class Sweeper:
             self._store.delete(pages)
 
     def _ended(self) -> None:
-        assert self._under_way is not None
-        (task, lowest), self._under_way = self._under_way, None
+        under_way, self._under_way = self._under_way, None
+        if under_way is None:
+            return  # another thread has seen to it
+        task, lowest = under_way
         try:
             task.result()
         except StoreError as error:

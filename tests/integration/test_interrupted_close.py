@@ -204,3 +204,23 @@ def test_what_is_owed_is_owed_once_however_often_it_is_noted():
     for _ in range(2):
         owing.owe_all([request], [outcome])
     assert owing.items == 2
+
+
+def test_close_beside_a_thread_that_sees_to_the_same_deletion_ends(place):
+    """As one does whose swap is on its way when another closes their object."""
+    queue = place.open()
+    sweeper = queue._consumer._sweeper
+
+    class Deletion:
+        def wait(self, _):
+            sweeper._ended()  # the other's
+            return True
+
+        def result(self):
+            return None
+
+    sweeper._under_way = (Deletion(), 0)
+    queue.close()
+    with place.open() as again:
+        again.put("a")
+        assert again.get() == "a"
