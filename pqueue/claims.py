@@ -161,17 +161,27 @@ class Consumer:
         return count + self.ask(Request(clear=True)).settled[0]
 
     def restore(self) -> list[Sequence[Any]]:
-        """Give back what was taken by calls that never returned; what it is too late for is returned, to be put again.
+        """Give back what was taken or lent by calls that never returned; what is too late to be, is returned, to be put again.
 
         Raises:
             StoreError: no answer; what is owed stays so.
         """
         owing = self._owing
-        while owing.taken or self._swaps.unsettled:
+        while owing.taken or owing.lent or self._swaps.unsettled:
             request = Request()
+            lent: dict[str, Outcome] = {}
             try:
                 while owing.taken:
                     request.restore = [*request.restore, *owing.taken.popleft().lots]
+                for claim in tuple(owing.lent):
+                    owed = owing.lent.pop(claim, None)  # or another thread has it
+                    if owed is not None:
+                        lent[claim] = owed
+                request.answers = [
+                    Answer(claim, lot.where, back=True, counted=False)
+                    for claim, one in lent.items()
+                    for lot in one.lots
+                ]
                 owing.owe(request, self.ask(request))
             except (QueueGone, AnotherQueue) as error:
                 log.warning("what an interrupted call had taken is gone with its queue: %s", error)
@@ -179,6 +189,7 @@ class Consumer:
             except BaseException:
                 if not self._swaps.unheard(request):
                     owing.keep(request)
+                    owing.lent.update(lent)
                 raise
         late, owing.late = owing.late, []
         return late

@@ -224,3 +224,41 @@ def test_close_beside_a_thread_that_sees_to_the_same_deletion_ends(place):
     with place.open() as again:
         again.put("a")
         assert again.get() == "a"
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_what_an_interrupted_receive_was_lent_is_for_others_at_once(place, monkeypatch, n):
+    """Uncounted: nobody was handed it."""
+    with place.open(max_attempts=1) as other:
+        other.put_many(range(6))
+        queue = place.open(lease=600)
+        after_next_swap(queue, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            queue.receive_many(n)
+        queue.close()
+        found = []
+        while len(found) < 6:
+            message = other.receive(timeout=5)
+            found.append((message.item, message.attempt))
+            message.ack()
+        assert found == [(item, 1) for item in range(6)]
+        assert not other.dead
+
+
+def test_what_was_lent_unheard_is_given_back_by_a_close_that_is_called_again(place, monkeypatch):
+    with place.open(max_attempts=1) as other:
+        other.put_many(range(6))
+        queue = place.open(lease=600)
+        after_next_swap(queue, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            queue.receive_many(4)
+        with monkeypatch.context() as failing:
+
+            def refused(*_):
+                raise pqueue.StoreError("slow down")
+
+            failing.setattr(queue._store, "swap", refused)
+            with pytest.raises(pqueue.StoreError):
+                queue.close()
+        queue.close()
+        assert sorted(other.receive(timeout=5).item for _ in range(1)) == [0]
