@@ -86,6 +86,7 @@ class Burier:
                     self._bury(span, grave.raw, damaged=grave.damaged)
                 else:
                     self._bury_each(span)
+        self.bury_answered(placed, requests)  # what the same swap has marked: nobody plans it again
         return grave.error
 
     def finish_overdue(self, head: Head) -> bool:

@@ -1,6 +1,7 @@
 """A segment that is gone costs its own items, and nothing that lies before it or behind."""
 
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -108,6 +109,50 @@ def test_of_threads_that_are_served_together_one_gets_what_lies_before_it_and_no
         more, and_told = drained(queue, got, 3)
         assert sorted(found + more) == [1, 2, *range(6, 15)]
         assert len(told + and_told) == 1
+
+
+def spoil(queue, number):
+    """Damage a segment behind its header, to the end."""
+    name = sorted(blob.name for blob in queue._store.list(SEGMENTS))[number]
+    data = bytearray(queue._store.read(name))
+    for at in range(len(data) * 3 // 5, len(data)):
+        data[at] ^= 0xFF
+    queue._store.delete([name])
+    queue._store.write(name, bytes(data))
+
+
+@pytest.mark.parametrize(("trouble", "reason"), [(lose, "missing"), (spoil, "damaged")])
+def test_what_is_rejected_beside_a_call_that_meets_trouble_has_its_letter_at_once(place, monkeypatch, trouble, reason):
+    with filled(place, 4, 2) as queue:
+        queue.get_many(2)
+        held, refused = queue.receive_many(1), queue.receive()
+        trouble(queue, -2)
+        monkeypatch.setattr(queue._consumer._combiner, "alone", lambda *_: None)
+        swap, inside, gate = queue._store.swap, threading.Event(), threading.Event()
+
+        def slow(*how):
+            if not gate.is_set():
+                inside.set()
+                assert gate.wait(20)
+            return swap(*how)
+
+        monkeypatch.setattr(queue._store, "swap", slow)
+
+        def get():
+            with suppress(pqueue.CorruptSegment, pqueue.Empty):
+                queue.get_many(5, timeout=0)
+
+        threads = [threading.Thread(target=what) for what in (held.ack, lambda: refused.reject("no"), get)]
+        threads[0].start()
+        assert inside.wait(20)
+        for thread in threads[1:]:
+            thread.start()
+            thread.join(0.2)
+        gate.set()
+        for thread in threads:
+            thread.join()
+        drained(queue, got, 3)
+        assert sorted(letter.reason for letter in queue.dead) == sorted([reason, "rejected"])
 
 
 def test_what_is_missing_and_given_back_by_the_very_call_that_asks_for_it_is_set_aside(place):
