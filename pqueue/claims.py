@@ -161,7 +161,7 @@ class Consumer:
         return count + self.ask(Request(clear=True)).settled[0]
 
     def restore(self) -> list[Sequence[Any]]:
-        """Give back what was taken or lent by calls that never returned; what is too late to be, is returned, to be put again.
+        """Give back what calls that never returned had taken or were lent; what was taken and is freed is told, to be put again.
 
         Raises:
             StoreError: no answer; what is owed stays so.

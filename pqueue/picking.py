@@ -142,11 +142,8 @@ class Picker:
             except BlobMissing:
                 if not outcome.lots:
                     raise
-                return (
-                    head,
-                    0,
-                    None,
-                )  # what lies before it is handed out first: it is met again, and set aside, by itself
+                # What lies before it is handed out first: it is met again, and set aside, by itself.
+                return head, 0, None
             if grave is not None:
                 return head, left, grave
             if chunk is None:

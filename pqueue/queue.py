@@ -661,8 +661,8 @@ class Queue(Generic[T]):
         A process that ends closes what it has open; one that ends by `os._exit`, as multiprocessing's children do, is
         to do it by itself.
 
-        What an interrupted call had taken and could not hand out is given back, too, or put again at the end where its
-        segment is freed. Interrupted itself, it is to be called again.
+        What an interrupted call had taken, or was lent, and could not hand out is given back, too, or put again at the end
+        where its segment is freed. Interrupted itself, it is to be called again.
 
         Raises:
             StoreFull, StoreError: what is buffered could not be put, or what is owed not given back; this object stays

@@ -34,6 +34,29 @@ def got(queue, count):
     return queue.get_many(count, timeout=1)
 
 
+def led_together(queue, monkeypatch, first, *more):
+    """Run each in a thread: while the first is in its swap, the others come, and share the next."""
+    monkeypatch.setattr(queue._consumer._combiner, "alone", lambda *_: None)
+    swap, inside, gate = queue._store.swap, threading.Event(), threading.Event()
+
+    def slow(*how):
+        if not gate.is_set():
+            inside.set()
+            assert gate.wait(20)
+        return swap(*how)
+
+    monkeypatch.setattr(queue._store, "swap", slow)
+    threads = [threading.Thread(target=what) for what in (first, *more)]
+    threads[0].start()
+    assert inside.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+        thread.join(0.2)
+    gate.set()
+    for thread in threads:
+        thread.join()
+
+
 def drained(queue, take, count):
     """What comes of calls for so many, to the end, and what they tell."""
     found, told = [], []
@@ -75,16 +98,6 @@ def test_of_threads_that_are_served_together_one_gets_what_lies_before_it_and_no
     with filled(place, 5, 3) as queue:
         held = queue.receive_many(1)
         lose(queue, 1)
-        monkeypatch.setattr(queue._consumer._combiner, "alone", lambda *_: None)
-        swap, inside, gate = queue._store.swap, threading.Event(), threading.Event()
-
-        def slow(*how):
-            if not gate.is_set():
-                inside.set()
-                assert gate.wait(20)
-            return swap(*how)
-
-        monkeypatch.setattr(queue._store, "swap", slow)
         found, told, guard = [], [], threading.Lock()
 
         def ask(take, count):
@@ -96,16 +109,7 @@ def test_of_threads_that_are_served_together_one_gets_what_lies_before_it_and_no
                 with guard:
                     found.extend(items)
 
-        threads = [threading.Thread(target=held.ack)]
-        threads[0].start()
-        assert inside.wait(20)
-        for take, count in ((first, 2), (second, 3)):
-            threads.append(threading.Thread(target=ask, args=(take, count)))
-            threads[-1].start()
-            threads[-1].join(0.2)
-        gate.set()
-        for thread in threads:
-            thread.join()
+        led_together(queue, monkeypatch, held.ack, lambda: ask(first, 2), lambda: ask(second, 3))
         more, and_told = drained(queue, got, 3)
         assert sorted(found + more) == [1, 2, *range(6, 15)]
         assert len(told + and_told) == 1
@@ -127,30 +131,12 @@ def test_what_is_rejected_beside_a_call_that_meets_trouble_has_its_letter_at_onc
         queue.get_many(2)
         held, refused = queue.receive_many(1), queue.receive()
         trouble(queue, -2)
-        monkeypatch.setattr(queue._consumer._combiner, "alone", lambda *_: None)
-        swap, inside, gate = queue._store.swap, threading.Event(), threading.Event()
-
-        def slow(*how):
-            if not gate.is_set():
-                inside.set()
-                assert gate.wait(20)
-            return swap(*how)
-
-        monkeypatch.setattr(queue._store, "swap", slow)
 
         def get():
             with suppress(pqueue.CorruptSegment, pqueue.Empty):
                 queue.get_many(5, timeout=0)
 
-        threads = [threading.Thread(target=what) for what in (held.ack, lambda: refused.reject("no"), get)]
-        threads[0].start()
-        assert inside.wait(20)
-        for thread in threads[1:]:
-            thread.start()
-            thread.join(0.2)
-        gate.set()
-        for thread in threads:
-            thread.join()
+        led_together(queue, monkeypatch, held.ack, lambda: refused.reject("no"), get)
         drained(queue, got, 3)
         assert sorted(letter.reason for letter in queue.dead) == sorted([reason, "rejected"])
 
