@@ -473,6 +473,31 @@ def test_a_receive_that_is_interrupted_as_it_found_something_was_no_attempt(plac
         message.ack()
 
 
+def test_what_an_interrupted_answer_had_claimed_comes_before_what_the_next_claims(place, monkeypatch):
+    with place.open(lease=600) as queue:
+        for item in range(8):
+            queue.put(item)
+        queue.receive().ack()
+        message = queue.receive()
+        borrow = queue._leases.borrow
+
+        def interrupted(*how, **more):
+            borrow(*how, **more)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as once:
+            once.setattr(queue._leases, "borrow", interrupted)
+            with contextlib.suppress(KeyboardInterrupt):  # not raised where this was so slow that it claims nothing
+                message.ack()
+        with contextlib.suppress(pqueue.ClaimLost):
+            message.ack()
+        found = []
+        for message in queue.messages(timeout=0):
+            found.append((message.item, message.attempt))
+            message.ack()
+        assert found == [(item, 1) for item in range(2, 8)]
+
+
 def test_who_looks_rarely_or_with_another_lease_waits_no_longer(tmp_path):
     with pqueue.open(tmp_path / "q", max_attempts=2, lease=0.2) as queue:
         queue.put_many("abcd")
