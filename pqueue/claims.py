@@ -12,6 +12,7 @@ from pqueue.abc import Serializer
 from pqueue.burying import BURIAL_MS, Burier
 from pqueue.combine import Combiner
 from pqueue.errors import AnotherQueue, BlobMissing, CorruptSegment, Landed, QueueError, QueueGone
+from pqueue.fetching import Fetcher
 from pqueue.head import DYING, Head
 from pqueue.owing import Owing
 from pqueue.parts import Parts
@@ -59,6 +60,8 @@ class Consumer:
         self._swaps = Swaps(parts, self._sweeper, self._owing)
         self._picker = Picker(parts, self._serializer, self._reader, behind, self._ids)
         self._burier = Burier(parts, self._swaps, self._picker, behind, self._owing, self._sweeper, self._ids)
+        placed = Reader(parts.store, self._view, parts.codecs, self._runtime, self._mend)
+        self._fetcher = Fetcher(self._runtime, self._picker, placed)
         self._straight = Straight(parts, self._swaps, self._picker, self._owing)
         self._left = False
         """Whether the last call has left it unknown what became of its swap."""
@@ -97,6 +100,9 @@ class Consumer:
 
     def ask(self, request: Request) -> Outcome:
         """Have the request carried by a swap; raises as `take` does."""
+        if _asks(request):
+            # What it answers for, and what is lent to others of its kind, is not to run out meanwhile.
+            self._swaps.wait(request.lease_ms / 10_000 if request.lend else 1.0)
         try:
             carried: Outcome | None = self._combiner.alone(self._straight.ask, request)
             if carried is not None:
@@ -109,6 +115,25 @@ class Consumer:
             self._owing.owe(request, outcome)
             raise outcome.error
         return outcome
+
+    def read(self, lots: list[Lot]) -> None:
+        """Read those that were claimed by their place.
+
+        Raises:
+            StoreError: no answer.
+            Exception: something of them can't be read: `unseen` is to follow, and trouble is told to whoever asks then.
+        """
+        self._fetcher.fill(lots)
+
+    def unseen(self, claim: str, lots: Sequence[Lot]) -> None:
+        """Nobody was handed these: the next swap gives them back, uncounted, or the keeper's."""
+        self._owing.again.extend([Answer(claim, lot.where, back=True, counted=False) for lot in lots])
+        self.remind()
+
+    @property
+    def owes(self) -> bool:
+        """Whether something is to be given back by the next swap."""
+        return bool(self._owing.again)
 
     def acknowledge(self, answer: Answer) -> bool:
         """Whether the range, all of which its claim held, is acknowledged; if not, nothing was done, and `ask` does it.
@@ -167,7 +192,7 @@ class Consumer:
             StoreError: no answer; what is owed stays so.
         """
         owing = self._owing
-        while owing.taken or owing.lent or self._swaps.unsettled:
+        while owing.taken or owing.again or owing.lent or self._swaps.unsettled:
             request = Request()
             lent: dict[str, Outcome] = {}
             try:
@@ -237,10 +262,12 @@ class Consumer:
     def settle(self) -> None:
         """See what became of the last swap, if that is not known: whoever is silent for long is dropped, and never learns it.
 
+        What is owed to others, since nobody was handed it, is given back.
+
         Raises:
             StoreError: still unknown.
         """
-        if self._left:  # not one that another thread's call is about
+        if self._left or self._owing.again:  # not one that another thread's call is about
             self.ask(Request())
 
     def _carry(self, works: Sequence[Request]) -> Sequence[Outcome]:
@@ -248,21 +275,22 @@ class Consumer:
         owing = self._owing
         # What an earlier call asked for and may have given up; what is asked for again is not settled twice.
         asked = {answer for work in works for answer in work.answers}
-        again = Request(answers=[answer for answer in owing.again if answer not in asked])
-        owing.again = []
+        known = len(owing.again)  # others may add some, and nobody else takes them
+        again = Request(answers=[owing.again[index] for index in range(known)])
+        again.answers = [*(answer for answer in again.answers if answer not in asked)]
         cause: BaseException | None = None
         try:
             outcomes = self._serve([*works, again])
         except Landed as landed:
             cause = landed.__cause__ or landed
             if not isinstance(landed.result, list) or not landed.result:
-                owing.again += again.answers  # what has landed was a burial's
-                raise cause from None
+                raise cause from None  # what has landed was a burial's
             outcomes = landed.result
         except BaseException:
-            if not self._swaps.unheard(again):
-                owing.again += again.answers
+            if self._swaps.unheard(again):
+                owing.carried(known)
             raise
+        owing.carried(known)
         owing.owe(again, outcomes[-1])
         found = [owing.recalled(work, outcome) for work, outcome in zip(works, outcomes, strict=False)]
         if cause is not None:
@@ -273,6 +301,10 @@ class Consumer:
         """Swap until the requests are carried, or there is nothing to carry."""
         swaps = self._swaps
         lost = fresh = False
+        if swaps.outdated and swaps.head is not None and any(_asks(one) for one in requests):
+            swaps.outdated = False
+            swaps.load()
+            fresh = True
         errors: dict[int, QueueError] = {}
         while True:
             if swaps.head is None:
@@ -294,7 +326,7 @@ class Consumer:
                     fresh = True
                     continue
                 grave = _missing(error)
-                # With what they give back, which may be what is missing.
+                # What the requests give back may be what is missing.
                 new, outcomes, _ = self._plan(head, [replace(one, take=0, lend=0) for one in requests])
             if grave is not None:
                 told = self._burier.set_aside(head, version, grave, new, outcomes, requests)
@@ -312,8 +344,10 @@ class Consumer:
                 continue
             if swaps.swap(head, version, new, outcomes, requests):
                 self.repeated += sum(outcome.repeats for outcome in outcomes)
-                if lost:
-                    swaps.pause()
+                scarce = any(
+                    one.lend > outcome.lent and not one.ride for one, outcome in zip(requests, outcomes, strict=True)
+                )
+                swaps.pause(lost=lost, scarce=scarce)
                 self._after(head, new, outcomes, requests)
                 return outcomes
             lost = fresh = True
@@ -397,14 +431,19 @@ class Consumer:
         return lambda span: dies(span) if span.attempts >= limit else back(span)
 
 
+def _asks(request: Request) -> bool:
+    """Whether it is items that it wants."""
+    return bool(request.take or (request.lend and not request.ride))
+
+
 def _only_rides(requests: Sequence[Request]) -> bool:
     """Whether some items are asked for, and none but to save the next swap."""
-    return any(one.lend for one in requests) and not any(one.take or (one.lend and not one.ride) for one in requests)
+    return any(one.lend for one in requests) and not any(_asks(one) for one in requests)
 
 
 def _without_first(requests: list[Request]) -> tuple[int, list[Request]]:
     """Which request would have got what can't be read and is told so, once; and them all, that one's wish taken out."""
-    index = next(at for at, one in enumerate(requests) if one.take or (one.lend and not one.ride))
+    index = next(at for at, one in enumerate(requests) if _asks(one))
     return index, [replace(one, take=0, lend=0) if at == index else one for at, one in enumerate(requests)]
 
 

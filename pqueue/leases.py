@@ -11,7 +11,8 @@ from functools import partial
 from weakref import ref
 
 from pqueue.claims import Consumer
-from pqueue.errors import QueueError
+from pqueue.errors import AnotherQueue, BlobMissing, QueueError, QueueGone, SerializationError
+from pqueue.reader import Damage
 from pqueue.request import Answer, Lot, Outcome, Request
 from pqueue.runtime import Event, Runtime
 
@@ -24,6 +25,9 @@ _SWAPS = 4
 
 _LEAST_MOST = 60_000
 """Milliseconds that a lease is lengthened to for that, at most."""
+
+_LOOK = 0.002
+"""Seconds after which it is looked again whether somebody is still borrowing."""
 
 _SETTLE = 0.05
 _AGAIN = 1.0
@@ -86,6 +90,9 @@ class Leases:
         self._keeping = False
         self._settling = False
         self._closed = False
+        self._borrowing: dict[int, bool] = {}
+        """Whether each thread is, that ever was."""
+        self._ending = False
         self._least_ms = 0
         """No lease is shorter: a swap took too long for one, and what it lent had run out before it was here."""
 
@@ -114,12 +121,34 @@ class Leases:
         """Their caller was interrupted before it could do anything with what they settled: asked again, it is told that."""
         self._consumer.owe(Request(answers=answers), Outcome(settled=[*settled]))
 
+    def carry(self, request: Request) -> Outcome:
+        """Have a request carried by a swap, and its answers made known.
+
+        Raises:
+            StoreError: no answer; asked again, it tells.
+        """
+        if not request.lend:
+            return Outcome(settled=[*self.ask(request.answers)])
+        outcome = self._consumer.ask(request)
+        try:
+            if request.answers:
+                self._answered(request.answers)
+        except BaseException:
+            self._consumer.owe(request, outcome)
+            raise
+        return outcome
+
+    def carried(self, request: Request, outcome: Outcome) -> None:
+        """Its caller was interrupted before it could do anything with the outcome: the next one that asks so has it."""
+        self._consumer.owe(request, outcome)
+
     def borrow(
         self,
         lend: int,
         lease_ms: int,
         into: MutableSequence[Loan],
         answers: Sequence[Answer] = (),
+        carry: Callable[[Request], Outcome] | None = None,
         *,
         renews: bool = True,
         ride: bool = False,
@@ -127,10 +156,35 @@ class Leases:
     ) -> Sequence[int]:
         """As `ask`, and what the same swap lent is put `into`: whatever interrupts this, or the next to borrow has it lent.
 
+        `carry`, if given, has the request carried; answers that it adds are its own concern. Once `end` was called nothing
+        is lent.
+
         Raises:
             StoreError: no answer; what was lent unheard is lent by the next call.
             CorruptSegment, SerializationError: an item can't be read; told once, never to a `ride`.
         """
+        carry = carry or self.carry
+        me = self._runtime.ident()
+        try:
+            self._borrowing[me] = True  # before looking: `end` waits for this, or this sees that all is to end
+            if self._ending:
+                return carry(Request(answers=answers)).settled
+            return self._borrow(lend, lease_ms, into, answers, carry, renews=renews, ride=ride, patient=patient)
+        finally:
+            self._borrowing[me] = False
+
+    def _borrow(
+        self,
+        lend: int,
+        asked_ms: int,
+        into: MutableSequence[Loan],
+        answers: Sequence[Answer],
+        carry: Callable[[Request], Outcome],
+        *,
+        renews: bool,
+        ride: bool,
+        patient: bool,
+    ) -> Sequence[int]:
         # An id stays until its swap is answered, so that what was lent unheard is found again (rule 14).
         try:
             claim = self._unheard.pop() if self._unheard else self._consumer.draw_claim()
@@ -139,31 +193,90 @@ class Leases:
         outcome: Outcome | None = None
         loan: Loan | None = None
         try:
-            asked, asked_ms, lease_ms = self._monotonic(), lease_ms, max(lease_ms, self._least_ms)
+            asked, lease_ms = self._monotonic(), max(asked_ms, self._least_ms)
             request = Request(0, lend, claim, lease_ms, answers, patient=patient, ride=ride)
-            outcome = self._consumer.ask(request)
-            if answers:
-                self._answered(answers)
+            outcome = carry(request)
             if outcome.lots:
-                now = self._monotonic()
-                if now >= outcome.deadline:
-                    self._least_ms = min(_LEAST_MOST, 1 + int(_SWAPS * 1000 * (now - asked)))
-                elif self._least_ms:
-                    self._least_ms //= 2
-                loan = Loan(claim, outcome, asked_ms, lease_ms, now, renews=renews)
-                self._loans[claim] = ref(loan)
-                if renews and lease_ms < 6000 * self._pause:
-                    self.within(lease_ms / 6000)
-                into.append(loan)
+                loan = self._lent(request, outcome, asked, asked_ms, renews=renews or outcome.unread)
+                if not outcome.unread or self._read(loan, ride=ride):
+                    loan.renews = renews
+                    into.append(loan)
+                elif not (ride or self._ending):  # trouble is met, and told, by whoever can set it aside
+                    self._borrow(lend, asked_ms, into, (), self.carry, renews=renews, ride=False, patient=patient)
         except BaseException:
             if loan is not None and loan in into:
                 self.owe(answers, outcome.settled if outcome else ())
             else:
                 if outcome is not None:
                     self._consumer.owe(request, outcome)
-                self._unheard.append(claim)
+                if outcome is None or outcome.lots:
+                    self._unheard.append(claim)
             raise
         return outcome.settled
+
+    def _lent(self, request: Request, outcome: Outcome, asked: float, asked_ms: int, *, renews: bool) -> Loan:
+        """What the swap for it lent, renewed from now on where that is wanted."""
+        now = self._monotonic()
+        if now >= outcome.deadline:
+            self._least_ms = min(_LEAST_MOST, 1 + int(_SWAPS * 1000 * (now - asked)))
+        elif self._least_ms:
+            self._least_ms //= 2
+        loan = Loan(request.claim, outcome, asked_ms, request.lease_ms, now, renews=renews)
+        self._loans[loan.claim] = ref(loan)
+        if renews and request.lease_ms < 6000 * self._pause:
+            self.within(request.lease_ms / 6000)
+        return loan
+
+    def _read(self, loan: Loan, *, ride: bool) -> bool:
+        """Read what was lent by its place, renewed meanwhile like any other; whether it is lent.
+
+        What can't be read is given back, uncounted, and then read before it is claimed; so is what nobody waits for any more.
+
+        Raises:
+            Exception: no answer, or something that nobody can set aside; never to a `ride`.
+        """
+        try:
+            if not self._ending:
+                self._consumer.read(loan.lots)
+            if not self._ending:
+                return True
+        except BaseException as error:
+            self._unseen(loan)
+            if isinstance(error, (Damage, BlobMissing, SerializationError)) or (ride and isinstance(error, Exception)):
+                log.debug("what was claimed and could not be read is given back: %s", error)
+                return False
+            raise
+        self._unseen(loan)
+        return False
+
+    def _unseen(self, loan: Loan) -> None:
+        """Give back what nobody was handed; its lots are gone once that is noted, and it is noted anew where that is interrupted.
+
+        Twice is once, since no claim has its id again.
+        """
+        try:
+            self._consumer.unseen(loan.claim, loan.lots)
+        except BaseException:
+            self._consumer.unseen(loan.claim, loan.lots)
+            raise
+        finally:
+            loan.lots.clear()
+            self.done(loan)
+
+    def end(self) -> None:
+        """Lend nothing any more, and give back what was lent and is not handed out; waits for those who are borrowing.
+
+        Raises:
+            StoreError: no answer.
+        """
+        self._ending = True
+        me = self._runtime.ident()
+        while any(busy and thread != me for thread, busy in tuple(self._borrowing.items())):
+            self._runtime.sleep(_LOOK)
+        try:
+            self._consumer.settle()
+        except (QueueGone, AnotherQueue) as error:
+            log.warning("what was claimed is gone with its queue: %s", error)
 
     def extend(self, loan: Loan, lease_ms: int) -> bool:
         """Hold a claim for so long, never for less than it has; whether it still held anything.
@@ -225,7 +338,10 @@ class Leases:
         pauses = [left for chore in self._chores if (left := self._attended(chore)) is not None]
         pauses += [*self._settled(), *self._renewed()]
         self._pause = max(0.001, min(pauses)) if pauses else _IDLE
-        return self._pause if pauses else None, any(owes() for owes in self._owes)
+        return self._pause if pauses else None, self._owed()
+
+    def _owed(self) -> bool:
+        return self._consumer.owes or any(owes() for owes in self._owes)
 
     @property
     def closed(self) -> bool:
@@ -251,9 +367,12 @@ class Leases:
                 return []
             log.warning("it is not known yet what became of a swap, this is asked again: %s", error)
             return [_AGAIN]
+        except Exception:
+            log.exception("it is not known yet what became of a swap, this is asked again")
+            return [_AGAIN]
         finally:
             self._settling = False
-        return []
+        return [_SETTLE] if self._consumer.owes else []
 
     def _remind(self) -> None:
         """A call has left a swap unanswered; where that is the keeper's own asking, it has its pause."""

@@ -18,8 +18,10 @@ class Owing:
     def __init__(self) -> None:
         self.taken: deque[Outcome] = deque()
         """Items acknowledged and not handed out: the next that takes gets them."""
-        self.again: list[Answer] = []
-        """Answers of attempts that were given up: the next swap carries them."""
+        self.again: deque[Answer] = deque()
+        """Answers of attempts that were given up, and for what nobody was handed: the next swap carries them.
+
+        Any thread may add some; they stay until they are carried, and once more is no more than once."""
         self.late: list[Sequence[Any]] = []
         """Items that could not be restored, since their segment was freed meanwhile."""
         self.lent: dict[str, Outcome] = {}
@@ -36,10 +38,10 @@ class Owing:
         """Carried, and the caller never heard: its next call hands out what was taken or lent, tells what was settled."""
         if len(self.told) > _MOST:
             self.told.clear()
-        # What was settled stays so: a later swap for the same request finds nothing left to settle.
-        self.told.update(
-            (answer, count) for answer, count in zip(request.answers, outcome.settled, strict=False) if count
-        )
+        # What was settled stays so: a later swap for the same request finds nothing left to settle. Of what nobody was handed
+        # nobody wants to know.
+        settled = zip(request.answers, outcome.settled, strict=False)
+        self.told.update((answer, count) for answer, count in settled if count and answer.counted)
         counts = outcome.settled[len(request.answers) + len(request.extend) :]
         if request.restore and counts:  # else there was no swap, and it is still to be restored
             self.late += [lot.items for lot, count in zip(request.restore, counts, strict=False) if not count]
@@ -54,6 +56,11 @@ class Owing:
         """Each request's; there may be fewer outcomes."""
         for request, outcome in zip(requests, outcomes, strict=False):
             self.owe(request, outcome)
+
+    def carried(self, count: int) -> None:
+        """So many of `again`, the oldest."""
+        for _ in range(count):
+            self.again.popleft()
 
     def keep(self, request: Request) -> None:
         """Not carried, and given up: what it asked for that is still owed."""

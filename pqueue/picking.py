@@ -13,7 +13,7 @@ from pqueue.errors import BlobMissing, CorruptSegment, QueueError, Serialization
 from pqueue.head import Head, Range, Span
 from pqueue.parts import Parts
 from pqueue.reader import AHEAD, Chunk, Damage, Missing, Reader
-from pqueue.request import ClaimIds, Lot, Outcome, Request
+from pqueue.request import ClaimIds, Lot, Outcome, Request, Unread
 from pqueue.tail import OPEN
 
 R = TypeVar("R")
@@ -127,8 +127,16 @@ class Picker:
         spans = list(islice(transitions.ready(head, now_ms), 64))
         if not request.take and _crowded(head, self._most):
             return spans  # what is new would add a range
-        self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
+        if not self._by_place(request):
+            self._reader.read_ahead(head.ordinal, head.offset, wanted - sum(span.size for span in spans))
         return [*spans, None]
+
+    def _by_place(self, request: Request) -> bool:
+        """Whether what is new is claimed by its place alone: of a closed segment it is known how many items it has.
+
+        Several consumers that read before they swap all read everything, and each hands out a part of it.
+        """
+        return not (request.take or self._view.tail.grows)
 
     def _from_place(
         self, head: Head, span: Span | None, request: Request, outcome: Outcome, now_ms: int, left: int
@@ -136,9 +144,11 @@ class Picker:
         """Up to `left` items of what was given back, or (None) from `next` on; how many are still wanted."""
         ordinal, offset = (head.ordinal, head.offset) if span is None else (span.ordinal, span.start)
         reach = self._reader.reach(ordinal)
+        if span is None and self._by_place(request):
+            return *self._placed(head, request, outcome, now_ms, left), None
         while left > 0 and (span is None or offset < span.stop):
             try:
-                chunk, grave = self._read(span, ordinal, offset, left, reach if outcome.lots else None)
+                chunk, grave = self._read(head, span, ordinal, offset, left, reach if outcome.lots else None)
             except BlobMissing:
                 if not outcome.lots:
                     raise
@@ -148,7 +158,7 @@ class Picker:
                 return head, left, grave
             if chunk is None:
                 break
-            items, bad = self._decoded(chunk.where, chunk.records)
+            items, bad = self.decoded(chunk.where, chunk.records)
             if items:
                 where = chunk.where._replace(stop=chunk.where.start + len(items))
                 attempts = 1 if span is None else span.attempts + 1
@@ -160,6 +170,26 @@ class Picker:
                 return self.stepped(head), left, bad
         return head, left, None
 
+    def _placed(self, head: Head, request: Request, outcome: Outcome, now_ms: int, left: int) -> tuple[Head, int]:
+        """Up to `left` items from `next` on, to be read once the swap is in place; how many are still wanted."""
+        ordinal, offset = head.ordinal, head.offset
+        reach = self._reader.reach(ordinal)
+        while left > 0 and (reach is None or ordinal < reach):
+            entry = self._view.entry(ordinal)
+            if entry is None:
+                if outcome.lots or not self._view.load():
+                    break
+                continue
+            if offset < entry.end:
+                start = max(offset, entry.base)
+                where = Range(ordinal, start, min(entry.end, start + left))
+                outcome.lots.append(Lot(where, Unread(where.stop - start)))
+                head = self._granted(head, where, request, now_ms)
+                left -= where.stop - start
+                offset = where.stop
+            ordinal += 1
+        return head, left
+
     def _granted(self, head: Head, where: Range, request: Request, now_ms: int) -> Head:
         if not request.lend:
             return transitions.taken(head, where)
@@ -167,7 +197,7 @@ class Picker:
         return transitions.claimed(head, where, request.claim, self.own(), until)
 
     def _read(
-        self, span: Span | None, ordinal: int, offset: int, left: int, before: int | None
+        self, head: Head, span: Span | None, ordinal: int, offset: int, left: int, before: int | None
     ) -> tuple[Chunk | None, Grave | None]:
         """Records, or what is to be buried instead; neither: there is nothing there now.
 
@@ -183,10 +213,10 @@ class Picker:
             chunk = self._behind.chunk(ordinal, offset, min(left, span.stop - offset))
         except Missing as missing:
             if missing.where is not None:
-                missing.where = missing.where._replace(stop=min(missing.where.stop, span.stop))
+                missing.where = _within(missing.where, span, head)
             raise
         except Damage as damage:
-            return None, _damaged(damage, damage.where._replace(stop=min(damage.where.stop, span.stop)))
+            return None, _damaged(damage, _within(damage.where, span, head))
         if chunk is not None and chunk.where.ordinal != span.ordinal:
             gone = CorruptSegment(f"the items at offsets {offset} to {span.stop - 1} were lost in a power cut")
             return None, Grave(Range(span.ordinal, offset, span.stop), "lost", gone, b"", damaged=False)
@@ -199,7 +229,7 @@ class Picker:
             return transitions.stepped(head, head.ordinal + 1, head.offset)
         return head
 
-    def _decoded(self, where: Range, records: Sequence[bytes]) -> tuple[Sequence[Any], Grave | None]:
+    def decoded(self, where: Range, records: Sequence[bytes]) -> tuple[Sequence[Any], Grave | None]:
         """The items, up to the first that can't be read."""
         try:
             if len(records) > 1:
@@ -218,6 +248,13 @@ class Picker:
                 bad = Range(where.ordinal, offset, offset + 1)
                 return items, Grave(bad, "unreadable", told, record, damaged=False)
         return items, None
+
+
+def _within(trouble: Range, span: Span, head: Head) -> Range:
+    """What of it is met in this span: with what is new right behind it, so that it is set aside, and told, once."""
+    if (span.ordinal, span.stop) == (head.ordinal, head.offset):
+        return trouble
+    return trouble._replace(stop=min(trouble.stop, span.stop))
 
 
 def _loaded(load: Callable[[R], I], what: R) -> I:

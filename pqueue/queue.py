@@ -662,7 +662,8 @@ class Queue(Generic[T]):
         to do it by itself.
 
         What an interrupted call had taken, or was lent, and could not hand out is given back, too, or put again at the end
-        where its segment is freed. Interrupted itself, it is to be called again.
+        where its segment is freed. It waits for other threads' calls that are claiming something just then. Interrupted
+        itself, it is to be called again.
 
         Raises:
             StoreFull, StoreError: what is buffered could not be put, or what is owed not given back; this object stays
@@ -677,6 +678,7 @@ class Queue(Generic[T]):
         self._puts_plainly = self._gets_plainly = False
         self._waiting.tell()
         try:
+            self._leases.end()
             self._receiver.close()
             if self._ahead is not None:
                 self._ahead.close()

@@ -52,6 +52,21 @@ class Request:
     """Whether what is lent is only meant to save the next swap: then nothing that is trouble is touched."""
 
 
+class Unread(Sequence[Any]):
+    """How many items a lot has that was claimed by its place alone: they are read before anybody is handed them."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        raise RuntimeError("claimed by its place, and not read yet")
+
+
 class Lot(NamedTuple):
     """Items of one range, handed out."""
 
@@ -61,6 +76,11 @@ class Lot(NamedTuple):
     """How often they have been claimed, this time included."""
     times: Sequence[int] = ()
     """When each was committed, in ms since the epoch, where the queue records it."""
+
+    @property
+    def unread(self) -> bool:
+        """Whether it was claimed by its place, and is to be read."""
+        return isinstance(self.items, Unread)
 
     def behind(self, start: int) -> Lot:
         """Without its first items."""
@@ -85,6 +105,11 @@ class Outcome:
         """Items handed out."""
         lots = self.lots
         return len(lots[0].items) if len(lots) == 1 else sum(len(lot.items) for lot in lots)
+
+    @property
+    def unread(self) -> bool:
+        """Whether something is still to be read."""
+        return any(lot.unread for lot in self.lots)
 
     @property
     def repeats(self) -> int:

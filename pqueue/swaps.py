@@ -17,6 +17,9 @@ from pqueue.sweep import Sweeper
 _TRIES = 4
 """Of an unanswered swap, beside those of the store's own library."""
 
+_TURNS, _LONGEST = 16.0, 0.5
+"""For how many swaps' time a consumer pauses that has met others where there is little; in seconds, the most of it."""
+
 _DEAR = 0.001
 """Seconds above which a swap is worth a pause for the sake of other consumers (H2)."""
 
@@ -62,6 +65,10 @@ class Swaps:
         self._open: _Attempt | None = None
         self._seconds = 0.0
         """How long a swap takes, about."""
+        self._turns = 0.0
+        """Swaps' times to pause for: as many as can be once one was lost, half as many behind each that was not."""
+        self.outdated = False
+        """Whether others are likely to have swapped since."""
         self._pause_until = 0.0
         self.unserved: tuple[Sequence[Request], Sequence[Outcome]] | None = None
         """What swaps in place did for callers that have not heard of it: whoever tells them takes this back."""
@@ -81,11 +88,23 @@ class Swaps:
         """Whether a swap takes so long that it is worth doing other things beside it."""
         return self._seconds > _DEAR
 
-    def pause(self) -> None:
-        """Let other consumers have their turn before the next swap, where one is dear (H2)."""
-        if self.dear:
-            pause = self._seconds * self._runtime.random.uniform(0.5, 1.5)
+    def pause(self, *, lost: bool, scarce: bool) -> None:
+        """Let other consumers have their turn before the next swap that claims is planned, where one is dear (H2).
+
+        Where there was less than asked for, for so long that the next finds more, and is rarely lost: swaps are what costs.
+        """
+        self._turns = _TURNS if lost else self._turns / 2
+        turns = self._turns if scarce else float(lost)
+        if self.dear and turns >= 1:
+            pause = min(self._seconds * turns, _LONGEST) * self._runtime.random.uniform(0.5, 1.5)
             self._pause_until = self._runtime.monotonic() + pause
+            self.outdated = True
+
+    def wait(self, longest: float) -> None:
+        """Sleep for what is left of that pause, but no longer than so many seconds."""
+        left = min(self._pause_until - self._runtime.monotonic(), longest)
+        if left > 0:
+            self._runtime.sleep(left)
 
     # -- the document -------------------------------------------------------------------------------------------------
 
@@ -152,9 +171,6 @@ class Swaps:
             StoreError: unknown; the attempt stays open, and the next call settles it first.
             Landed: interrupted, but it is.
         """
-        wait = self._pause_until - self._runtime.monotonic()
-        if wait > 0:
-            self._runtime.sleep(min(wait, 1.0))
         new = self._signed(new)
         # What it frees is deleted, so it must survive what deletes (rule 29).
         sync = self.synced or (self._store.cut_loses_end and new.lowest[0] > old.lowest[0])
@@ -185,7 +201,8 @@ class Swaps:
                 raise
             return self._resolved()
         self._applied(new, document, asked)
-        self._seconds += (self.heard - asked - self._seconds) / 8
+        took = self.heard - asked
+        self._seconds += (took - self._seconds) / 8 if self._seconds else took
         return True
 
     def settle(self) -> None:
@@ -197,7 +214,7 @@ class Swaps:
         opened = self._open
         try:
             if opened is not None and not self._resolved():
-                self._owing.again += [answer for request in opened.requests for answer in request.answers]
+                self._owing.again.extend(answer for request in opened.requests for answer in request.answers)
                 for request in opened.requests:
                     self._owing.keep(request)
         except Landed as landed:

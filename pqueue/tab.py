@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 
 from pqueue.leases import Leases, Loan
-from pqueue.request import Answer
+from pqueue.request import Answer, Outcome, Request
 from pqueue.runtime import Runtime
 from pqueue.words import were
 
@@ -63,22 +63,39 @@ class Tab:
         patient: bool = False,
     ) -> None:
         """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.borrow`."""
-        with self._swapping:
-            answers: list[Answer] = []
-            try:
-                with self._guard:
-                    answers, self._answers = self._answers, []
-                    self._firm = 0
-                if into is None:
-                    settled = self._leases.ask(answers)
-                else:
-                    settled = self._leases.borrow(lend, lease_ms, into, answers, renews=renews, patient=patient)
-            except BaseException:
-                with self._guard:
-                    self._answers[:0] = answers
-                    self._firm = len(answers)
-                raise
-        sizes = ((answer, answer.where.stop - answer.where.start) for answer in answers)
-        late = sum(size - held for (answer, size), held in zip(sizes, settled, strict=False) if not answer.back)
-        if late:
-            log.warning("%s acknowledged after the lease had run out: others may get them again", were(late, "item"))
+        if into is None:
+            self._carry(Request())
+        else:
+            self._leases.borrow(lend, lease_ms, into, carry=self._carry, renews=renews, patient=patient)
+
+    def _carry(self, request: Request) -> Outcome:
+        """Have everything noted carried with it; whatever interrupts this, or what it lent is the next one's to borrow."""
+        outcome: Outcome | None = None
+        answers: list[Answer] = []
+        try:
+            with self._swapping:
+                try:
+                    with self._guard:
+                        answers, self._answers = self._answers, []
+                        self._firm = 0
+                    request.answers = answers
+                    outcome = self._leases.carry(request)
+                    _tell(answers, outcome.settled)
+                    request.answers = ()  # settled: nobody will ask again
+                except BaseException:
+                    with self._guard:
+                        self._answers[:0] = answers
+                        self._firm = len(answers)
+                    raise
+        except BaseException:
+            if outcome is not None:
+                self._leases.carried(request, outcome)
+            raise
+        return outcome
+
+
+def _tell(answers: Sequence[Answer], settled: Sequence[int]) -> None:
+    sizes = ((answer, answer.where.stop - answer.where.start) for answer in answers)
+    late = sum(size - held for (answer, size), held in zip(sizes, settled, strict=False) if not answer.back)
+    if late:
+        log.warning("%s acknowledged after the lease had run out: others may get them again", were(late, "item"))

@@ -138,7 +138,10 @@ def ready(head: Head, now_ms: int) -> Iterator[Span]:
 
 
 def claimed(head: Head, where: Range, claim: str, owner: str, until: int) -> Head:
-    """With a ready range, or one that starts at `next`, lent to a claim; its attempt counts from here (rule 18)."""
+    """With a ready range, or one that starts at `next`, or both, lent to a claim; its attempt counts from here (rule 18)."""
+    if where.start < head.offset < where.stop:
+        head = claimed(head, where._replace(stop=head.offset), claim, owner, until)
+        where = where._replace(start=head.offset)
     if where.stop > head.offset:
         new = Span(where.ordinal, where.start, where.stop, 1, CLAIMED, until, claim, owner)
         return added(passed(head, where), new)

@@ -84,6 +84,6 @@ class View:
             if page[0].name.queue != self._queue:
                 raise BlobMissing(f"{page_name(ordinal)} is another queue's")
             while len(self._pages) >= _PAGES:
-                self._pages.pop(next(iter(self._pages)))
+                self._pages.pop(min(self._pages), None)
             self._pages[ordinal // PAGE] = page
         return page[ordinal % PAGE]

@@ -103,7 +103,8 @@ def test_a_claim_of_small_segments_reads_as_many_as_at_once_and_none_again_for_a
         batch = getattr(queue, call)(1000)
         assert list(getattr(batch, "items", batch)) == list(range(3, 3 + reader.PARALLEL))
         segments = [name for name in reads if name.startswith("seg/")]
-        assert len(segments) == len(set(segments)) == 3 + reader.PARALLEL
+        # What is claimed by its place is read once it is claimed.
+        assert len(segments) == len(set(segments)) == reader.PARALLEL + (3 if call == "get_many" else 0)
         assert [message.item for message in lost] == [0, 1, 2]
 
 

@@ -448,7 +448,9 @@ class Client:
         request = Request(lend=wanted, claim=claim, lease_ms=int(self.setup.lease * 1000))
         for _try in range(3):
             try:
-                return self.consumer.ask(request)
+                outcome = self.consumer.ask(request)
+                if not outcome.unread or self._read(claim, outcome):
+                    return outcome
             except (SerializationError, StoreError, Interrupt):
                 continue
             except CorruptSegment as error:
@@ -458,6 +460,17 @@ class Client:
                 self._unexpected("lend", error)
                 break
         return Outcome()
+
+    def _read(self, claim: str, outcome: Outcome) -> bool:
+        """Whether what was claimed by its place could be read; else it is given back."""
+        lots = outcome.lots
+        try:
+            self.consumer.read(lots)
+        except BaseException:  # noqa: BLE001  # whatever the reader finds, and interrupts
+            outcome.lots = []
+            self.consumer.unseen(claim, lots)
+            return False
+        return True
 
     def _answer(self, answer: Answer, choice: int, seconds: float) -> None:
         """0: acknowledge, 3: extend before that, 4: sleep before that, 1: give back, 2: with a delay, 5: do nothing."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pqueue import ahead, gc, listing, roster, transitions
+from pqueue import ahead, claims, gc, listing, roster, transitions
 from pqueue.abc import Document
 from pqueue.burying import Burier
 from pqueue.claims import Consumer
@@ -450,6 +450,11 @@ def _unburied() -> list[tuple[Any, str, Any]]:
 @_removal("18", "an item is claimed with neighbours to the last", "items come for the last time")
 def _in_company() -> list[tuple[Any, str, Any]]:
     return [(transitions, "allowance", lambda wanted, _, __: wanted)]
+
+
+@_removal("18", "what could not be read counts as an attempt", "what was claimed by its place can not be read")
+def _unread_counts() -> list[tuple[Any, str, Any]]:
+    return [(claims, "Answer", lambda claim, where, **_: Answer(claim, where, back=True))]
 
 
 @_removal("18", "what nobody was handed counts as an attempt", "what was claimed ahead is given back at close")

@@ -385,6 +385,16 @@ def _items_come_for_the_last_time(s: Stage) -> None:
         s.do(d, "receive", 3, (0,))
 
 
+@_scenario("memory", max_attempts=2)
+def _what_was_claimed_by_its_place_can_not_be_read(s: Stage) -> None:
+    a, c = s.client("A"), s.client("C0")
+    s.do(a, "put")
+    s.begin(c, "receive")
+    s.wrong(c, "swap", "", "head")
+    s.wrong(c, "read", "lost request", "seg/")
+    s.finish(c)
+
+
 @_scenario("memory")
 def _what_was_claimed_ahead_is_given_back_at_close(s: Stage) -> None:
     a, c = s.client("A"), s.client("C0", linger=0.3)
