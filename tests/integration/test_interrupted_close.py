@@ -209,7 +209,7 @@ def test_what_is_owed_is_owed_once_however_often_it_is_noted():
 def test_close_beside_a_thread_that_sees_to_the_same_deletion_ends(place):
     """As one does whose swap is on its way when another closes their object."""
     queue = place.open()
-    sweeper = queue._consumer._sweeper
+    sweeper = queue._consumer._leader.sweeper
 
     class Deletion:
         def wait(self, _):

@@ -361,7 +361,7 @@ def test_an_unreadable_item_is_told_once_and_can_be_looked_at(place):
 def test_who_dies_between_mark_and_letter_is_followed_by_who_comes_next(place, monkeypatch):
     with place.open(max_attempts=1) as queue:
         queue.put_many("ab")
-        monkeypatch.setattr("pqueue.claims.BURIAL_MS", 300)
+        monkeypatch.setattr("pqueue.leading.BURIAL_MS", 300)
         monkeypatch.setattr("pqueue.burying.BURIAL_MS", 300)
         write = type(queue._store).write
 

@@ -27,6 +27,7 @@ from pqueue.errors import (
 )
 from pqueue.frames import End, Shape
 from pqueue.grow import Growing
+from pqueue.leading import Leader
 from pqueue.listing import Listing
 from pqueue.names import canonical, dead_name
 from pqueue.reader import Reader
@@ -341,7 +342,7 @@ def _deletes_first() -> list[tuple[Any, str, Any]]:
 
 @_removal("12", "a segment that is missing is taken for lost", "a consumer meets a segment that others have consumed")
 def _taken_for_lost() -> list[tuple[Any, str, Any]]:
-    original = Consumer._plan
+    original = Leader._plan
 
     def plan(self: Any, head: Any, requests: Any) -> Any:
         try:
@@ -349,7 +350,7 @@ def _taken_for_lost() -> list[tuple[Any, str, Any]]:
         except BlobMissing as error:
             raise CorruptSegment("a segment is missing") from error
 
-    return [(Consumer, "_plan", plan)]
+    return [(Leader, "_plan", plan)]
 
 
 @_removal("14", "nobody looks whether a swap was applied", "the answer to an acknowledgement is lost")
