@@ -12,11 +12,12 @@ from pqueue.combine import Combiner
 from pqueue.errors import AnotherQueue, Landed, QueueGone
 from pqueue.fetching import Fetcher
 from pqueue.head import DYING
-from pqueue.leading import Leader, asks
+from pqueue.leading import Leader
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.reader import Reader
 from pqueue.request import Answer, Lot, Outcome, Request
+from pqueue.underway import Underway
 
 log = logging.getLogger("pqueue")
 
@@ -45,7 +46,9 @@ class Consumer:
         )
         self._swaps = self._leader.swaps
         self._straight = self._leader.straight
-        self._fetcher = Fetcher(self._runtime, self._leader.picker, self._made())
+        self.underway = Underway(self._runtime)
+        """Calls that are claiming something."""
+        self._fetcher = Fetcher(self._runtime, self._leader.picker, self._made(), self.underway)
         self.draw_claim = self._leader.ids.draw
         """An id for a claim."""
 
@@ -81,18 +84,23 @@ class Consumer:
         if taken:
             return taken.items
         request = Request(take=count)
-        outcome = self.ask(request)
+        busy, me = self.underway.busy, self._runtime.ident()
         try:
-            return [item for lot in outcome.lots for item in lot.items]
-        except BaseException:  # interrupted
-            self._owing.owe(request, outcome)
-            raise
+            busy[me] = True
+            if self.underway.ending:
+                return ()
+            self._swaps.wait(1.0)
+            outcome = self.ask(request)
+            try:
+                return [item for lot in outcome.lots for item in lot.items]
+            except BaseException:  # interrupted
+                self._owing.owe(request, outcome)
+                raise
+        finally:
+            busy[me] = False
 
     def ask(self, request: Request) -> Outcome:
         """Have the request carried by a swap; raises as `take` does."""
-        if asks(request):
-            # What it answers for, and what is lent to others of its kind, is not to run out meanwhile.
-            self._swaps.wait(request.lease_ms / 10_000 if request.lend else 1.0)
         try:
             carried: Outcome | None = self._combiner.alone(self._straight.ask, request)
             if carried is not None:
@@ -106,8 +114,12 @@ class Consumer:
             raise outcome.error
         return outcome
 
+    def wait(self, lease_ms: int) -> None:
+        """Before a swap that lends for so long is asked for, and with nothing in hand that others wait for: let them swap."""
+        self._swaps.wait(lease_ms / 10_000)
+
     def read(self, lots: list[Lot]) -> None:
-        """Read those that were claimed by their place.
+        """Read those that were claimed by their place, but nothing any more once all is to end.
 
         Raises:
             StoreError: no answer.

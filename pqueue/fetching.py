@@ -10,19 +10,21 @@ from pqueue.picking import Picker
 from pqueue.reader import Reader
 from pqueue.request import Lot
 from pqueue.runtime import Runtime
+from pqueue.underway import Underway
 
 
 class Fetcher:
     """Of one client, for any number of threads: whoever was lent something reads it, and leads nobody meanwhile."""
 
-    def __init__(self, runtime: Runtime, picker: Picker, reader: Reader) -> None:
+    def __init__(self, runtime: Runtime, picker: Picker, reader: Reader, underway: Underway) -> None:
         """`reader`: its own."""
+        self._underway = underway
         self._picker = picker
         self._reader = reader
         self._guard = runtime.lock()
 
     def fill(self, lots: list[Lot]) -> None:
-        """Read those that are unread, one after another.
+        """Read those that are unread, one after another, until all is to end.
 
         Raises:
             Damage, BlobMissing, SerializationError: items that can't be read; this lot and those behind it are still unread.
@@ -31,9 +33,10 @@ class Fetcher:
         unread = [lot.where for lot in lots if lot.unread]
         first = unread[0]
         with self._guard:
-            self._reader.read_ahead(first.ordinal, first.start, sum(where.stop - where.start for where in unread))
+            if not self._underway.ending:
+                self._reader.read_ahead(first.ordinal, first.start, sum(where.stop - where.start for where in unread))
             for index, lot in enumerate(lots):
-                if lot.unread:
+                if lot.unread and not self._underway.ending:
                     lots[index] = self._read(lot)
 
     def _read(self, lot: Lot) -> Lot:

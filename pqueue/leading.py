@@ -152,7 +152,7 @@ class Leader:
                 self._reader.forget()
                 stale = swaps.load() is not head or not fresh
                 if stale or _only_rides(requests):
-                    requests = requests if stale else [replace(one, lend=0) for one in requests]
+                    requests = requests if stale else [replace(one, lend=0) if one.lend else one for one in requests]
                     fresh = True
                     continue
                 grave = _missing(error)

@@ -26,9 +26,6 @@ _SWAPS = 4
 _LEAST_MOST = 60_000
 """Milliseconds that a lease is lengthened to for that, at most."""
 
-_LOOK = 0.002
-"""Seconds after which it is looked again whether somebody is still borrowing."""
-
 _SETTLE = 0.05
 _AGAIN = 1.0
 """Seconds after which it is asked for what became of a swap that a call has left unanswered, and then again."""
@@ -90,9 +87,11 @@ class Leases:
         self._keeping = False
         self._settling = False
         self._closed = False
-        self._borrowing: dict[int, bool] = {}
-        """Whether each thread is, that ever was."""
-        self._ending = False
+        self._underway = self._consumer.underway
+        self.busy = self._underway.busy
+        """By thread, whether it is claiming something, for those who have more to do with it; see `Underway`."""
+        self._until = LOST
+        """When nothing is to be given back any more that could not be read: its lease is over."""
         self._least_ms = 0
         """No lease is shorter: a swap took too long for one, and what it lent had run out before it was here."""
 
@@ -156,7 +155,7 @@ class Leases:
     ) -> Sequence[int]:
         """As `ask`, and what the same swap lent is put `into`: whatever interrupts this, or the next to borrow has it lent.
 
-        `carry`, if given, has the request carried; answers that it adds are its own concern. Once `end` was called nothing
+        `carry`, if given, has the request carried; answers that it adds are its own concern. Once all is to end nothing
         is lent.
 
         Raises:
@@ -164,14 +163,15 @@ class Leases:
             CorruptSegment, SerializationError: an item can't be read; told once, never to a `ride`.
         """
         carry = carry or self.carry
-        me = self._runtime.ident()
+        busy, me = self._underway.busy, self._runtime.ident()
+        before = busy.get(me, False)
         try:
-            self._borrowing[me] = True  # before looking: `end` waits for this, or this sees that all is to end
-            if self._ending:
+            busy[me] = True
+            if self._underway.ending:
                 return carry(Request(answers=answers)).settled
             return self._borrow(lend, lease_ms, into, answers, carry, renews=renews, ride=ride, patient=patient)
         finally:
-            self._borrowing[me] = False
+            busy[me] = before
 
     def _borrow(
         self,
@@ -193,6 +193,8 @@ class Leases:
         outcome: Outcome | None = None
         loan: Loan | None = None
         try:
+            if not ride:
+                self._consumer.wait(asked_ms)
             asked, lease_ms = self._monotonic(), max(asked_ms, self._least_ms)
             request = Request(0, lend, claim, lease_ms, answers, patient=patient, ride=ride)
             outcome = carry(request)
@@ -201,7 +203,7 @@ class Leases:
                 if not outcome.unread or self._read(loan, ride=ride):
                     loan.renews = renews
                     into.append(loan)
-                elif not (ride or self._ending):  # trouble is met, and told, by whoever can set it aside
+                elif not (ride or self._underway.ending):  # trouble is met, and told, by whoever can set it aside
                     self._borrow(lend, asked_ms, into, (), self.carry, renews=renews, ride=False, patient=patient)
         except BaseException:
             if loan is not None and loan in into:
@@ -221,10 +223,14 @@ class Leases:
             self._least_ms = min(_LEAST_MOST, 1 + int(_SWAPS * 1000 * (now - asked)))
         elif self._least_ms:
             self._least_ms //= 2
-        loan = Loan(request.claim, outcome, asked_ms, request.lease_ms, now, renews=renews)
+        # Some of it may have been lent unheard before.
+        begun = min(asked, outcome.deadline - 0.9 * request.lease_ms / 1000)
+        renews = renews and now < outcome.deadline  # else it is given back
+        loan = Loan(request.claim, outcome, asked_ms, request.lease_ms, begun, renews=renews)
         self._loans[loan.claim] = ref(loan)
-        if renews and request.lease_ms < 6000 * self._pause:
-            self.within(request.lease_ms / 6000)
+        soon = 0.001 if now - begun >= request.lease_ms / 3000 else request.lease_ms / 6000
+        if renews and soon < self._pause:
+            self.within(soon)
         return loan
 
     def _read(self, loan: Loan, *, ride: bool) -> bool:
@@ -236,9 +242,10 @@ class Leases:
             Exception: no answer, or something that nobody can set aside; never to a `ride`.
         """
         try:
-            if not self._ending:
-                self._consumer.read(loan.lots)
-            if not self._ending:
+            self._consumer.read(loan.lots)
+            if not self._underway.ending:
+                if self._monotonic() >= loan.deadline and loan.renews:  # it took long, and a renewal may be on its way
+                    self.extend(loan, loan.lease_ms)
                 return True
         except BaseException as error:
             self._unseen(loan)
@@ -260,31 +267,18 @@ class Leases:
             self._consumer.unseen(loan.claim, loan.lots)
             raise
         finally:
+            self._until = max(self._until, loan.deadline)
             loan.lots.clear()
             self.done(loan)
-
-    def end(self) -> None:
-        """Lend nothing any more, and give back what was lent and is not handed out; waits for those who are borrowing.
-
-        Raises:
-            StoreError: no answer.
-        """
-        self._ending = True
-        me = self._runtime.ident()
-        while any(busy and thread != me for thread, busy in tuple(self._borrowing.items())):
-            self._runtime.sleep(_LOOK)
-        try:
-            self._consumer.settle()
-        except (QueueGone, AnotherQueue) as error:
-            log.warning("what was claimed is gone with its queue: %s", error)
 
     def extend(self, loan: Loan, lease_ms: int) -> bool:
         """Hold a claim for so long, never for less than it has; whether it still held anything.
 
         It is renewed no later for that: this may be for less than its lease.
         """
+        now = self._monotonic()
         outcome = self._consumer.ask(Request(extend=[loan.claim], lease_ms=lease_ms))
-        held = bool(outcome.settled[-1])
+        held = _holds(loan, outcome.settled[-1], now)
         loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
         return held
 
@@ -341,7 +335,7 @@ class Leases:
         return self._pause if pauses else None, self._owed()
 
     def _owed(self) -> bool:
-        return self._consumer.owes or any(owes() for owes in self._owes)
+        return (self._consumer.owes and self._monotonic() < self._until) or any(owes() for owes in self._owes)
 
     @property
     def closed(self) -> bool:
@@ -363,7 +357,7 @@ class Leases:
         try:
             self._consumer.settle()
         except QueueError as error:
-            if self._closed:
+            if self._closed or isinstance(error, (QueueGone, AnotherQueue)):
                 return []
             log.warning("it is not known yet what became of a swap, this is asked again: %s", error)
             return [_AGAIN]
@@ -404,12 +398,21 @@ class Leases:
             except QueueError as error:
                 log.warning("claims could not be renewed, this is tried again: %s", error)
                 continue
-            for loan, held in zip(alike, outcome.settled, strict=True):
+            for loan, count in zip(alike, outcome.settled, strict=True):
+                held = _holds(loan, count, now)
                 # A claim that was lost meanwhile is not renewed, and nothing of it is handed out any more.
                 loan.deadline = max(loan.deadline, outcome.deadline) if held else LOST
                 loan.renewed = now
                 if not held:
                     self.done(loan)
+
+
+def _holds(loan: Loan, count: int, asked: float) -> bool:
+    """Whether a claim that holds so many items holds what is left of the loan.
+
+    Of one that was over when that was asked it may hold a part that was lent later, under the same id (rule 14).
+    """
+    return count >= (1 if asked < loan.deadline else loan.left)
 
 
 def _keep(known: ref[Leases], held: list[Leases], tick: Event) -> None:

@@ -461,7 +461,7 @@ class Queue(Generic[T]):
                 self._log.flush()  # this object's own get finds nothing stored
                 items = take(*how)
         except StoreError as error:
-            if self._closed:
+            if self._closed or self._consumer.underway.ending:
                 raise _closed() from error
             raise
         return items
@@ -495,7 +495,7 @@ class Queue(Generic[T]):
         try:
             return self._waiting.until(look, timeout, undo=undo)
         except StoreError as error:
-            if self._closed:
+            if self._closed or self._consumer.underway.ending:
                 raise _closed() from error
             raise
 
@@ -662,23 +662,28 @@ class Queue(Generic[T]):
         to do it by itself.
 
         What an interrupted call had taken, or was lent, and could not hand out is given back, too, or put again at the end
-        where its segment is freed. It waits for other threads' calls that are claiming something just then. Interrupted
-        itself, it is to be called again.
+        where its segment is freed. It waits for other threads' calls that are claiming something just then, five seconds at
+        most. Interrupted itself, it is to be called again.
 
         Raises:
             StoreFull, StoreError: what is buffered could not be put, or what is owed not given back; this object stays
-                open.
+                open. Or what was claimed for later could not be given back, which comes when its lease ends; then it is closed.
         """
         if self._gone:
             return
         if not self._closed:
-            self._restore()
-            self._log.finish()
+            underway = self._consumer.underway
+            try:
+                underway.end()
+                self._restore()
+                self._log.finish()
+            except BaseException:
+                underway.ending = False
+                raise
         self._closed = self._shut = self._ended = True
         self._puts_plainly = self._gets_plainly = False
         self._waiting.tell()
         try:
-            self._leases.end()
             self._receiver.close()
             if self._ahead is not None:
                 self._ahead.close()

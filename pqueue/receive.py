@@ -47,6 +47,7 @@ class Receiver:
     def _begin(self) -> None:
         self._prefetched = Prefetched(self._runtime)
         self._pace = Pace()
+        self._busy = self._leases.busy
         self._tab = self._answering.tab
         self.dropped = self._answering.dropped
         """Where a message that nobody refers to any more notes itself, if it is unanswered."""
@@ -81,6 +82,7 @@ class Receiver:
             if found:
                 return found
         turn = Turn()
+        busy, me = self._busy, self._runtime.ident()
         try:
             while not turn.begun:
                 if not self._prefetched.turn(turn, alone=soon):
@@ -91,8 +93,10 @@ class Receiver:
                     found = self._popped(count, lease_ms, renews, self._monotonic())
                     if found:
                         return found
+            busy[me] = True  # until what is not handed out is kept, so that a close gives it back
             return self._claimed(turn, count, lease_ms, renews)
         finally:
+            busy[me] = False
             turn.over = True
             if self._prefetched.waiting:
                 self._prefetched.wake()
@@ -157,11 +161,14 @@ class Receiver:
                 raise lost(late, messages)
             return
         turn = Turn()
+        busy, me = self._busy, self._runtime.ident()
         try:
+            busy[me] = True
             lend, lease_ms = asked
             lend = pace.ahead(lend, turn) if self._prefetched.begin(turn) else 0
             self._answer(messages, ACK, lend, lease_ms, rest=rest)
         finally:
+            busy[me] = False
             turn.over = True
             if self._prefetched.waiting:
                 self._prefetched.wake()

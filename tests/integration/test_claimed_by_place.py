@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 import pytest
 
 import pqueue
-from pqueue import leases, swaps, tab
+from pqueue import leases, swaps, tab, underway
 from pqueue.errors import DocumentChanged
 from pqueue.fetching import Fetcher
 from pqueue.names import SEGMENTS
@@ -814,4 +814,203 @@ def test_whoever_has_something_to_give_back_to_a_queue_that_was_removed_closes_a
             queue.receive_many(9)
     with closing(whole.connect()) as store:
         remove(store)
+    assert not queue._leases._settled(), "nothing is asked again"
     queue.close()
+
+
+def test_who_waits_before_it_claims_has_nothing_in_hand_that_others_wait_for(whole, monkeypatch):
+    with Meeting(whole, monkeypatch) as met:
+        batch = met.other.receive_many(100)  # more than there is
+        assert met.lost
+        batch.ack(wait=False)
+        met.one.put("a")
+        tab = met.other._receiver._tab
+        free = []
+        monkeypatch.setattr(
+            met.other._consumer._runtime, "sleep", lambda _: free.append(bool(tab) and not tab._swapping.locked())
+        )
+        met.other.receive_many(100)
+        assert free == [True]
+
+
+@pytest.mark.parametrize("call", ["receive", "ack"])
+def test_close_waits_until_what_a_call_has_claimed_for_the_next_is_kept(whole, call):
+    with filled(whole, max_attempts=3) as other:
+        queue = whole.open(lease=600)
+        inside, keep, held = threading.Event(), queue._receiver._keep, [queue.receive()]
+
+        def late(shares):
+            inside.set()
+            time.sleep(0.3)
+            keep(shares)
+
+        def work():
+            pace = queue._receiver._pace
+            if call == "ack":
+                pace.asked = (2, 600_000)
+                held.pop().ack()
+            else:
+                pace.eager, pace.answered = True, time.monotonic()
+                held.append(queue.receive())
+
+        queue._receiver._keep = late
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert inside.wait(20)
+        queue.close()
+        thread.join()
+        first = 2 if held else 1
+        found = []
+        while len(found) < 9 - first:
+            found += [one for one in handed(other, 9) if one[0] >= first]  # what is in hand comes again, too
+        assert found == [(item, 1) for item in range(first, 9)]
+
+
+@pytest.mark.parametrize("call", ["receive", "get"])
+def test_who_comes_while_its_object_flushes_for_a_close_claims_nothing_that_could_stay_unheard(whole, call):
+    with filled(whole, max_attempts=1) as other:
+        queue = whole.open(lease=600)
+        swap, finish, inside = queue._store.swap, queue._log.finish, threading.Event()
+
+        def swapped(*how):
+            document = swap(*how)
+            if threading.current_thread() is not thread:
+                return document
+            inside.set()
+            raise pqueue.StoreError("no answer")
+
+        def come():
+            with suppress(pqueue.QueueError):
+                getattr(queue, call)()
+
+        def finished():
+            thread.start()
+            inside.wait(0.5)
+            finish()
+
+        thread = threading.Thread(target=come)
+        queue._store.swap, queue._log.finish = swapped, finished
+        queue.close()
+        thread.join()
+        found = []
+        while len(found) < 9:
+            found += handed(other, 9)
+        assert found == [(item, 1) for item in range(9)]
+
+
+def test_nothing_is_read_any_more_while_its_object_is_being_closed(whole, monkeypatch):
+    with filled(whole, segments=8, each=1) as queue:
+        inside, gate, begun, read = threading.Event(), threading.Event(), [], Fetcher._read
+
+        def wait(fetcher, lot):
+            begun.append(lot)
+            inside.set()
+            assert gate.wait(20)
+            return read(fetcher, lot)
+
+        monkeypatch.setattr(Fetcher, "_read", wait)
+        queue._consumer._straight._winding = True
+
+        def work():
+            with suppress(pqueue.ShutDown):
+                queue.receive()
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        assert inside.wait(20)
+        until = time.monotonic() + 20
+        while sum(queue._leases.busy.values()) < 4 and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        threading.Timer(0.2, gate.set).start()
+        queue.close()
+        for thread in threads:
+            thread.join()
+        assert len(begun) == 1
+
+
+def test_a_read_that_outlasts_the_lease_is_handed_out_where_nobody_else_got_it(whole, monkeypatch):
+    with filled(whole, segments=1, lease=0.5, max_attempts=1) as queue:
+        monkeypatch.setattr(queue._leases, "_renew", lambda _: None)
+        queue._consumer._straight._winding = True
+        read, reads = Fetcher._read, []
+
+        def slow(fetcher, lot):
+            reads.append(lot)
+            time.sleep(0.2)
+            # As the keeper does, whose answer is on its way.
+            queue._consumer.ask(Request(extend=[*queue._leases._loans], lease_ms=20_000))
+            time.sleep(0.5)
+            return read(fetcher, lot)
+
+        monkeypatch.setattr(Fetcher, "_read", slow)
+        borrow, borrowed = queue._leases.borrow, []
+        monkeypatch.setattr(queue._leases, "borrow", lambda *how, **more: borrowed.append(how) or borrow(*how, **more))
+        assert handed(queue, 1) == [(0, 1)]
+        assert len(reads) == len(borrowed) == 1
+        assert not queue.dead
+
+
+def test_an_object_that_nobody_refers_to_goes_when_the_lease_of_what_it_owes_is_over(whole, monkeypatch):
+    filled(whole).close()
+    queue = whole.open(lease=1)
+    monkeypatch.setattr(leases.log, "warning", lambda *_: None)  # a record that is kept keeps the object
+    reads = Reads(queue, monkeypatch, fail=100)
+    swap = queue._store.swap
+
+    def refused(*how):
+        if reads.names:
+            raise pqueue.StoreError("slow down")
+        return swap(*how)
+
+    queue._store.swap = refused
+    queue._consumer._straight._winding = True
+    with pytest.raises(pqueue.StoreError):
+        queue.receive_many(9)
+    known = weakref.ref(queue._leases)
+    del queue
+    until = time.monotonic() + 20
+    while known() is not None and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.1)
+    assert known() is None
+
+
+def test_a_close_does_not_wait_for_ever_for_a_store_that_does_not_answer(whole, monkeypatch, caplog):
+    monkeypatch.setattr(underway, "_LONGEST", 0.2)
+    filled(whole).close()
+    queue = whole.open(lease=600)
+    inside, gate = threading.Event(), threading.Event()
+
+    def wait(*_):
+        inside.set()
+        assert gate.wait(60)
+        raise pqueue.StoreError("no answer")
+
+    monkeypatch.setattr(Fetcher, "_read", wait)
+    queue._consumer._straight._winding = True
+
+    def work():
+        with suppress(pqueue.QueueError):
+            queue.receive_many(9)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(20)
+    queue.close()
+    gate.set()
+    thread.join()
+    assert "closed while something is being claimed" in caplog.text
+
+
+def test_a_close_that_fails_leaves_an_object_that_goes_on(whole, monkeypatch):
+    with filled(whole) as queue:
+        with monkeypatch.context() as failing:
+            failing.setattr(queue._log, "finish", lambda: (_ for _ in ()).throw(pqueue.StoreError("slow down")))
+            with pytest.raises(pqueue.StoreError):
+                queue.close()
+        found = []
+        while len(found) < 6:
+            found += handed(queue, 3)
+        assert queue.get(timeout=5) == 6

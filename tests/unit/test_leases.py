@@ -19,6 +19,7 @@ from pqueue.retry import Retry, RetryDelay
 from pqueue.runtime import REAL, Runtime
 from pqueue.spans import without
 from pqueue.tab import Tab
+from pqueue.underway import Underway
 from tests.support.heads import acknowledged, given_back
 
 QUEUE = "00" * 8
@@ -171,6 +172,8 @@ class _Slow:
     """Of a swap that takes some seconds."""
 
     draw_claim = staticmethod(lambda: "claim")
+    wait = staticmethod(lambda lease_ms: None)
+    underway = Underway(REAL)
 
     def __init__(self):
         self.runtime, self.seconds, self.leases = Runtime(), 0.0, []
@@ -206,6 +209,8 @@ class _Held:
     """Of claims that hold one item each."""
 
     owes = False
+    wait = staticmethod(lambda lease_ms: None)
+    underway = Underway(REAL)
 
     def __init__(self):
         self.ids, self.asked = iter("abcdefgh"), []
@@ -271,3 +276,41 @@ def test_a_claim_is_for_the_calls_of_those_that_ask_now():
     second.over = True
     assert prefetched.turn(third, alone=False)
     assert third.begun, "a look that was begun before the call tells nothing of it"
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_of_a_claim_that_was_over_all_is_to_be_held_since_a_part_may_have_been_lent_later(over):
+    held = _Held()
+    ask = held.ask
+
+    def two(request):
+        outcome = ask(request)
+        outcome.lots = [lot._replace(where=Range(0, 0, 2), items=("a", "b")) for lot in outcome.lots]
+        return outcome
+
+    held.ask = two
+    leases = Leases(held.runtime, held)
+    loan = lent(leases, 10_000)
+    held.now = 9.5 if over else 8.5
+    leases.attend()
+    assert held.asked == [(["a"], 10_000)]
+    assert loan.deadline == (float("-inf") if over else 17.5)
+    leases.close()
+
+
+def test_what_was_lent_unheard_long_ago_is_renewed_at_once():
+    held = _Held()
+    ask = held.ask
+
+    def earlier(request):
+        outcome = ask(request)
+        outcome.deadline -= 4 * bool(request.lend)
+        return outcome
+
+    held.ask = earlier
+    leases = Leases(held.runtime, held)
+    loan = lent(leases, 10_000)
+    leases.attend()
+    assert held.asked == [(["a"], 10_000)]
+    assert loan.deadline == 9
+    leases.close()
