@@ -109,11 +109,11 @@ def test_losses_for_long_do_until_one_is_won(store, other):
 
 def test_the_others_wait_until_it_is_over_and_no_longer(store, settings, monkeypatch):
     """Also for one that has died."""
+    began = now().ms
     note(settings, 100)
     slept = []
     real = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: (slept.append(seconds), real(seconds)))
-    began = now().ms
     swap(store)
     assert slept
     assert now().ms >= began + 99
