@@ -150,8 +150,13 @@ class Receiver:
         asked = pace.asked
         # Only with the last answer of what was lent together: before that the caller is busy, and others are to get it. And
         # with nothing on its way back: that comes first.
-        last = messages and messages[0]._loan.left == size(messages)  # noqa: SLF001
-        if asked is None or self._prefetched.shares or self._tab or not last:
+        if (
+            asked is None
+            or self._prefetched.shares
+            or not messages
+            or messages[0]._loan.left != size(messages)  # noqa: SLF001
+            or self._tab
+        ):
             late = self._answering.alone(messages[0]) if len(messages) == 1 else None
             if late is None:
                 self._answer(messages, ACK, rest=rest)
