@@ -199,9 +199,10 @@ class Leases:
             request = Request(0, lend, claim, lease_ms, answers, patient=patient, ride=ride)
             outcome = carry(request)
             if outcome.lots:
-                loan = self._lent(request, outcome, asked, asked_ms, renews=renews or outcome.unread)
-                if not outcome.unread or self._read(loan, ride=ride):
-                    loan.renews = renews
+                unread = outcome.unread
+                loan = self._lent(request, outcome, asked, asked_ms, renews=renews or unread)
+                if not unread or self._read(loan, ride=ride):
+                    loan.renews = renews and loan.renews  # what came too late is not: it is given back
                     into.append(loan)
                 elif not (ride or self._underway.ending):  # trouble is met, and told, by whoever can set it aside
                     self._borrow(lend, asked_ms, into, (), self.carry, renews=renews, ride=False, patient=patient)
@@ -225,7 +226,7 @@ class Leases:
             self._least_ms //= 2
         # Some of it may have been lent unheard before.
         begun = min(asked, outcome.deadline - 0.9 * request.lease_ms / 1000)
-        renews = renews and now < outcome.deadline  # else it is given back
+        renews = renews and now < outcome.deadline
         loan = Loan(request.claim, outcome, asked_ms, request.lease_ms, begun, renews=renews)
         self._loans[loan.claim] = ref(loan)
         soon = 0.001 if now - begun >= request.lease_ms / 3000 else request.lease_ms / 6000

@@ -461,10 +461,14 @@ class Queue(Generic[T]):
                 self._log.flush()  # this object's own get finds nothing stored
                 items = take(*how)
         except StoreError as error:
-            if self._closed or self._consumer.underway.ending:
-                raise _closed() from error
+            self._if_closed(error)
             raise
         return items
+
+    def _if_closed(self, error: StoreError) -> None:
+        """Say so of what failed because this is closed, or is being closed."""
+        if self._closed or self._consumer.underway.ending:
+            raise _closed() from error
 
     def _wait(
         self,
@@ -495,8 +499,7 @@ class Queue(Generic[T]):
         try:
             return self._waiting.until(look, timeout, undo=undo)
         except StoreError as error:
-            if self._closed or self._consumer.underway.ending:
-                raise _closed() from error
+            self._if_closed(error)
             raise
 
     def lending(self) -> Lending:

@@ -17,6 +17,7 @@ from pqueue.fetching import Fetcher
 from pqueue.names import SEGMENTS
 from pqueue.remove import remove
 from pqueue.request import Request
+from tests.support.drain import drained
 from tests.support.interrupts import after_next_swap
 from tests.support.places import make
 
@@ -64,6 +65,19 @@ def handed(queue, count, timeout=5):
     batch = queue.receive_many(count, timeout=timeout)
     found = [(message.item, message.attempt) for message in batch]
     batch.ack()
+    return found
+
+
+def at_once(queue, count):
+    """As `handed`, and whoever finds nothing says so."""
+    return handed(queue, count, timeout=0)
+
+
+def first(queue, total, by):
+    """So many items and attempts, acknowledged, by so many; it may be less at a time, one by one even (rule 18)."""
+    found = []
+    while len(found) < total:
+        found += handed(queue, by)
     return found
 
 
@@ -130,9 +144,7 @@ def test_interrupted_in_reading_the_next_call_reads_on(whole, monkeypatch, error
             failing.setattr(Fetcher, "_read", lambda *_: (_ for _ in ()).throw(error()))
             with pytest.raises(error):
                 queue.receive_many(4)
-        found = []
-        while len(found) < 9:
-            found += handed(queue, 4)
+        found = first(queue, 9, by=4)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -143,9 +155,7 @@ def test_interrupted_in_reading_and_closed_it_is_for_others_at_once(whole, monke
             with pytest.raises(KeyboardInterrupt):
                 queue.receive_many(4)
             monkeypatch.undo()
-        found = []
-        while len(found) < 9:  # it is not known that none of them is what ends whoever claims it: one by one
-            found += handed(other, 9)
+        found = first(other, 9, by=9)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -159,9 +169,7 @@ def test_closed_behind_a_read_that_failed_nothing_is_kept(whole, monkeypatch):
                 while True:
                     queue.receive_many(9)
         queue.close()
-        found = []
-        while len(found) < 9:  # it is not known that none of them is what ends whoever claims it: one by one
-            found += handed(other, 9)
+        found = first(other, 9, by=9)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -223,9 +231,7 @@ def test_an_interrupted_swap_that_claimed_by_place_is_read_by_the_next(whole, mo
         after_next_swap(queue, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             queue.receive_many(4)
-        found = []
-        while len(found) < 9:
-            found += handed(queue, 4)
+        found = first(queue, 9, by=4)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -250,12 +256,7 @@ def test_what_is_damaged_or_missing_is_told_once_and_all_behind_it_delivered(who
     """Though it was claimed in parts by somebody who could not know."""
     with filled(whole, segments=4) as queue:
         trouble(queue, bad)
-        found, told = [], []
-        while len(queue):
-            try:
-                found += handed(queue, count, timeout=0)
-            except pqueue.CorruptSegment as error:
-                told.append(error)
+        found, told = drained(queue, at_once, count, pqueue.CorruptSegment)
         assert found == [(item, 1) for item in range(12) if item // 3 != bad]
         assert len(told) == 1
         assert [letter.reason for letter in queue.dead] == [reason]
@@ -274,12 +275,7 @@ def test_an_item_that_its_serializer_refuses_is_told_once_and_its_neighbours_del
 
         monkeypatch.setattr(queue._consumer._serializer, "loads", refuse)
         monkeypatch.setattr(queue._consumer._serializer, "loads_many", lambda many: [refuse(one) for one in many])
-        found, told = [], []
-        while len(queue):
-            try:
-                found += handed(queue, count)
-            except pqueue.SerializationError as error:
-                told.append(error)
+        found, told = drained(queue, at_once, count, pqueue.SerializationError)
         assert [item for item, _ in found] == [item for item in range(10) if item != bad]
         assert len(told) == 1
         assert len(queue.dead) == 1
@@ -294,9 +290,7 @@ def test_a_reader_that_raises_something_of_its_own_claims_no_more_each_time(whol
                     queue.receive_many(4)
             queue._consumer.settle()
         assert claimed(whole)[0] == 0
-        found = []
-        while len(found) < 9:
-            found += handed(queue, 4)
+        found = first(queue, 9, by=4)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -307,12 +301,7 @@ def test_a_missing_segment_that_an_answer_gives_back_is_set_aside(whole):
         with closing(whole.connect()) as store:
             store.delete(sorted(blob.name for blob in store.list(SEGMENTS))[:1])
         batch.nack()
-        found, told = [], []
-        while len(queue):
-            try:
-                found += handed(queue, 3)
-            except pqueue.CorruptSegment as error:
-                told.append(error)
+        found, told = drained(queue, at_once, 3, pqueue.CorruptSegment)
         assert [item for item, _ in found] in ([3, 4, 5], [*range(6)])
         assert len(told) <= 1
 
@@ -437,9 +426,7 @@ def test_what_is_being_read_when_its_object_is_closed_is_for_others_at_once(whol
         assert inside.wait(20)
         threading.Timer(0.3, gate.set).start()
         queue.close()
-        found = []
-        while len(found) < 9:
-            found += handed(other, 9)
+        found = first(other, 9, by=9)
         thread.join()
         assert ended == [pqueue.ShutDown]
         assert found == [(item, 1) for item in range(9)]
@@ -714,9 +701,7 @@ def test_who_comes_to_claim_when_its_object_is_about_to_be_closed_claims_nothing
         assert inside.wait(20)
         queue.close()
         assert ended == [pqueue.ShutDown]
-        found = []
-        while len(found) < 9:
-            found += handed(other, 9)
+        found = first(other, 9, by=9)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -751,9 +736,7 @@ def test_a_close_that_could_not_give_back_what_could_not_be_read_is_to_be_called
             with pytest.raises(pqueue.StoreError):
                 queue.close()
         queue.close()
-        found = []
-        while len(found) < 9:
-            found += handed(other, 9)
+        found = first(other, 9, by=9)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -779,9 +762,7 @@ def test_interrupted_with_answers_that_went_along_all_is_told_and_lent_once(whol
                 failing.setattr(Fetcher, "_read", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 queue.receive_many(2)
-        found = []
-        while len(found) < 6:
-            found += handed(queue, 2)
+        found = first(queue, 6, by=2)
         assert found == [(item, 1) for item in range(2, 8)]
         assert len(queue) == 0
         assert not queue._consumer._owing.told
@@ -892,9 +873,7 @@ def test_who_comes_while_its_object_flushes_for_a_close_claims_nothing_that_coul
         queue._store.swap, queue._log.finish = swapped, finished
         queue.close()
         thread.join()
-        found = []
-        while len(found) < 9:
-            found += handed(other, 9)
+        found = first(other, 9, by=9)
         assert found == [(item, 1) for item in range(9)]
 
 
@@ -1010,7 +989,5 @@ def test_a_close_that_fails_leaves_an_object_that_goes_on(whole, monkeypatch):
             failing.setattr(queue._log, "finish", lambda: (_ for _ in ()).throw(pqueue.StoreError("slow down")))
             with pytest.raises(pqueue.StoreError):
                 queue.close()
-        found = []
-        while len(found) < 6:
-            found += handed(queue, 3)
+        assert first(queue, 6, by=3) == [(item, 1) for item in range(6)]
         assert queue.get(timeout=5) == 6

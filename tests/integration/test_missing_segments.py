@@ -7,6 +7,7 @@ import pytest
 
 import pqueue
 from pqueue.names import SEGMENTS
+from tests.support.drain import drained
 from tests.support.points import in_time
 
 
@@ -55,17 +56,6 @@ def led_together(queue, monkeypatch, first, *more):
     gate.set()
     for thread in threads:
         thread.join()
-
-
-def drained(queue, take, count):
-    """What comes of calls for so many, to the end, and what they tell."""
-    found, told = [], []
-    while len(queue):
-        try:
-            found += take(queue, count)
-        except pqueue.CorruptSegment as error:
-            told.append(error)
-    return found, told
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
