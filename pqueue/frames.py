@@ -70,6 +70,18 @@ class Records(Sequence[bytes]):
         """Where each ends in `body`, the first one's start before them; shared by all parts of it, once it is known."""
 
     @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(self._lengths[self._start : self._stop])
+
+    @property
+    def body(self) -> bytes:
+        """Of a frame that holds just these: lengths, then records."""
+        if len(self) == len(self._lengths):
+            return self._body
+        return self._lengths[self._start : self._stop].tobytes() + self.joined
+
+    @property
     def joined(self) -> bytes:
         """All of them, one behind another: one producer put them at once, so how they join is its own doing."""
         count = len(self._lengths)
@@ -145,6 +157,8 @@ class Shape:
         count = len(records)
         if count == 1:
             body = records[0]
+        elif isinstance(records, Records):
+            body = records.body
         else:
             body = array("I", map(len, records)).tobytes() + b"".join(records)
         flags = count

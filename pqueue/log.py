@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pqueue.combine import Combiner
-from pqueue.errors import Landed, PutUncertain, QueueError, SerializationError, ShutDown, StoreError, TooLarge
+from pqueue.errors import Landed, PutUncertain, QueueError, ShutDown, StoreError, TooLarge
 from pqueue.frames import MAX_RECORDS
 from pqueue.grow import Growing
 from pqueue.listing import Commit, Listing
+from pqueue.packing import measured
 from pqueue.parts import Parts
 
 
@@ -63,7 +64,7 @@ class Log:
             TooLarge: see `put`.
             StoreError: nothing was sent.
         """
-        if _size(records) > self.max_bytes or len(records) > MAX_RECORDS:
+        if measured(records) > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
         return commit.begin(records, before)
 
@@ -97,7 +98,7 @@ class Log:
             except Landed as landed:
                 raise landed.__cause__ or landed from None
             return
-        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else _size(records)
+        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else measured(records)
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
         # Room is made first: so an error means that these records were not taken.
@@ -118,7 +119,7 @@ class Log:
         if self._buffers:
             self.put(records)
             return
-        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else _size(records)
+        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else measured(records)
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
         if not self._combiner.alone(self._committed, records):
@@ -218,19 +219,6 @@ class Log:
         except QueueError as error:
             return [error] if len(works) == 1 else [_copy(error) for _ in works]
         return done
-
-
-def _size(records: Sequence[bytes]) -> int:
-    """How many bytes these are.
-
-    Raises:
-        SerializationError: one is something else: kept in a buffer it would keep all others from being put.
-    """
-    for kind in {*map(type, records)} - {bytes}:
-        raise SerializationError(
-            f"the serializer has made {kind.__name__} of an item: `dumps` is to return bytes; not put"
-        )
-    return sum(map(len, records))
 
 
 def _weight(records: Sequence[bytes]) -> int:

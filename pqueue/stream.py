@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from pqueue.errors import Landed, QueueError, StoreError
 from pqueue.listing import Commit
 from pqueue.log import Log
+from pqueue.packing import measured, parted
 from pqueue.runtime import Event, Runtime
 from pqueue.words import counted
 
@@ -127,7 +128,7 @@ class Stream:
             self._told(self.count)
             return
         # While one swap lists what is uploaded, and the next waits for it, more is on its way.
-        size = sum(map(len, records))
+        size = measured(records)
         while len(self._flights) >= self._log.waves * self._log.parallel or (
             self._flights and size + sum(flight.size for flight in self._flights) > IN_FLIGHT
         ):
@@ -169,29 +170,3 @@ class Stream:
         if isinstance(error, QueueError):
             error.put_so_far = self.count
         error.add_note(f"put_stream: in the queue are the first {counted(self.count, 'item')}")
-
-
-def parted(records: Iterable[bytes], most: int, size: int) -> Iterator[Sequence[bytes]]:
-    """In parts of at most `most` records and `size` bytes, but at least one record.
-
-    What came before an error of `records` is not lost: it is given out, and then the error raised.
-    """
-    part: list[bytes] = []
-    total = 0
-    try:
-        for record in records:
-            # What is given out is `part` no more: an interrupt that comes with the next call would have it given out twice.
-            if part and total + len(record) > size:
-                whole, part, total = part, [], 0
-                yield whole
-            part.append(record)
-            total += len(record)
-            if len(part) >= most:
-                whole, part, total = part, [], 0
-                yield whole
-    except Exception:
-        if part:
-            yield part
-        raise
-    if part:
-        yield part
