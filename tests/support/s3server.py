@@ -117,7 +117,7 @@ class S3Server:
                     "-webdav=false",
                     "-admin.ui=false",
                     "-master.telemetry=false",
-                    "-master.volumeSizeLimitMB=256",
+                    "-master.volumeSizeLimitMB=8192",
                     "-volume.max=32",
                 ],
                 # Its whole environment: no proxies, no keys of anybody's.
