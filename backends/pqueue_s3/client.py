@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pqueue.errors import SettingsError, StoreRefused
+from pqueue_s3.listed import read_listed
 from pqueue_s3.sent import Sent
 
 if TYPE_CHECKING:
@@ -77,11 +78,12 @@ def make(settings: S3Settings) -> S3Client:
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"boto3 can't make a client of these settings: {error}") from error
     client.meta.events.register("before-call.s3.PutObject", _in_one_piece)
+    client.meta.events.register_first("before-parse.s3.ListObjectsV2", read_listed)
     return client
 
 
 def _dateless() -> Any:
-    """What reads answers and leaves dates as they are sent: none is used, and they took most of a listing's processor time."""
+    """What reads answers and leaves dates as they are sent, since none of them is used."""
     from botocore.parsers import ResponseParserFactory  # noqa: PLC0415  # as above
 
     factory = ResponseParserFactory()

@@ -19,6 +19,7 @@ from pqueue import cli
 from pqueue.errors import DocumentChanged, StoreError
 from pqueue_s3 import S3Backend, S3Settings
 from pqueue_s3.client import make
+from pqueue_s3.listed import read_listed
 from tests.support.s3faults import ANSWER_LOST, CUT_SHORT, SLOW_DOWN, Script
 from tests.support.s3proxy import S3Proxy
 
@@ -70,7 +71,9 @@ def test_each_request_counts_by_its_kind_and_each_attempt_of_one_that_is_repeate
     assert store.requests() == seen(proxy)
 
 
-def test_no_time_is_spent_on_dates_but_by_what_fetches_credentials(settings, monkeypatch):
+@pytest.fixture
+def clients(settings, monkeypatch):
+    """Ours, and one of the same session that reads everything."""
     sessions = []
     get_session = botocore.session.get_session
     monkeypatch.setattr(botocore.session, "get_session", lambda: sessions.append(get_session()) or sessions[-1])
@@ -83,17 +86,69 @@ def test_no_time_is_spent_on_dates_but_by_what_fetches_credentials(settings, mon
         aws_secret_access_key=settings["secret_access_key"],
         config=Config(s3={"addressing_style": "path"}),
     )
-    try:
-        client.put_object(Bucket=settings["bucket"], Key="dated/1", Body=b"1")
-        found, dated = (
-            one.list_objects_v2(Bucket=settings["bucket"], Prefix="dated/")["Contents"] for one in (client, other)
-        )
-    finally:
-        client.close()
-        other.close()
-    assert [(each["Key"], each["Size"]) for each in found] == [("dated/1", 1)]
-    assert isinstance(found[0]["LastModified"], str)
-    assert isinstance(dated[0]["LastModified"], datetime), "the roles and tokens of a profile end at a date"
+    yield client, other
+    client.close()
+    other.close()
+
+
+def test_no_time_is_spent_on_dates_but_by_what_fetches_credentials(clients, settings):
+    clients[0].put_object(Bucket=settings["bucket"], Key="dated/1", Body=b"1")
+    found, dated = (one.get_object(Bucket=settings["bucket"], Key="dated/1") for one in clients)
+    assert found["Body"].read() == dated["Body"].read() == b"1"
+    assert isinstance(found["LastModified"], str)
+    assert isinstance(dated["LastModified"], datetime), "the roles and tokens of a profile end at a date"
+
+
+def test_of_a_listing_names_and_sizes_are_read_and_they_are_what_boto3_reads(clients, settings):
+    names = ["1", "2 and 3", "a&b<c>", "%2F+%", "\u00e4\u2192", "quoted\"'"]
+    for size, name in enumerate(names):
+        clients[0].put_object(Bucket=settings["bucket"], Key=f"listed/{name}", Body=bytes(size))
+    after = ""
+    seen = {}
+    while True:
+        asked = {"Bucket": settings["bucket"], "Prefix": "listed/", "MaxKeys": 4, "StartAfter": after}
+        found, whole = (one.list_objects_v2(**asked) for one in clients)
+        assert found["Contents"] == [{"Key": each["Key"], "Size": each["Size"]} for each in whole["Contents"]]
+        others = found.keys() - {"Contents", "ResponseMetadata"}
+        assert others == whole.keys() - {"Contents", "ResponseMetadata"}
+        assert {key: found[key] for key in others} == {key: whole[key] for key in others}
+        seen |= {each["Key"]: each["Size"] for each in found["Contents"]}
+        if not found["IsTruncated"]:
+            break
+        after = found["Contents"][-1]["Key"]
+    assert seen == {f"listed/{name}": size for size, name in enumerate(names)}
+    assert "Contents" not in clients[0].list_objects_v2(Bucket=settings["bucket"], Prefix="nothing/")
+
+
+LISTED = b"<Contents><Key>a</Key><Size>1</Size></Contents>"
+
+
+def test_boto3_gets_no_names_to_read():
+    answer = {"status_code": 200, "body": b"<ListBucketResult><Name>b</Name>" + LISTED + b"</ListBucketResult>"}
+    instead = {}
+    read_listed(response_dict=answer, customized_response_dict=instead)
+    assert answer["body"] == b"<ListBucketResult><Name>b</Name></ListBucketResult>"
+    assert instead == {"Contents": [{"Key": "a", "Size": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b""),
+        (200, b"<ListBucketResult>" + LISTED),
+        (200, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>"),
+        (200, b"<Error>" + LISTED + b"</Error>"),
+        (200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"),
+        (200, b"<ListBucketResult>" + LISTED + b"<Contents><Key>b</Key></Contents></ListBucketResult>"),
+        (200, b"<ListBucketResult>" + LISTED + b"<Contents><Size>1</Size></Contents></ListBucketResult>"),
+        (200, b"<ListBucketResult>" + LISTED + b"<Contents><Key/><Size>1</Size></Contents></ListBucketResult>"),
+        (503, b"<ListBucketResult>" + LISTED + b"</ListBucketResult>"),
+    ],
+)
+def test_what_is_no_whole_listing_is_left_to_boto3(status, body):
+    answer, instead = {"status_code": status, "body": body}, {}
+    read_listed(response_dict=answer, customized_response_dict=instead, operation_model=None)
+    assert (answer, instead) == ({"status_code": status, "body": body}, {})
 
 
 def test_what_is_never_answered_counts_as_often_as_it_was_sent(proxy, settings, script):
@@ -121,8 +176,6 @@ def test_a_queue_tells_its_own_and_threads_lose_none(proxy, settings):
 
 
 def test_a_client_of_ones_own_counts_what_the_queue_sends_by_it(proxy, settings):
-    from pqueue_s3.client import make
-
     client = make(S3Settings(**settings))
     own = {"backend": "s3", "bucket": settings["bucket"], "prefix": settings["prefix"], "client": client}
     with pqueue.open({"store": own}) as one, pqueue.open({"store": own}) as other:
