@@ -76,7 +76,8 @@ class Ahead:
         """Nothing is claimed any more."""
         self._fetched = float("-inf")
         # What is held may be handed out without a word to the keeper.
-        self._leases.chore(self._attend, lambda: self.holds or self.unanswered)
+        self._leases.keeper.chore(self._attend)
+        self._leases.keeper.stays(lambda: self.holds or self.unanswered)
 
     @property
     def holds(self) -> bool:
@@ -104,7 +105,7 @@ class Ahead:
                 wanted = max(wanted, min(_TIMES * wanted, _MOST))
             self._send(wanted)
             self._fetched = self._sent
-            self._leases.within(self._linger)
+            self._leases.keeper.within(self._linger)
             return self._slice(count)
 
     def held(self) -> list[Any]:

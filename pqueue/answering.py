@@ -150,7 +150,7 @@ class Answering:
                 late = self._note(messages)
         finally:
             self.due = min(self.due, now + wait)
-            self._leases.within(wait)
+            self._leases.keeper.within(wait)
         if late:
             raise lost(late, messages)
         return True
@@ -163,7 +163,7 @@ class Answering:
         with self._guard:
             self._ended([*(message for message in messages if message._state < ANSWERED)])
         self.due = min(self.due, self._monotonic() + LINGER)
-        self._leases.within(LINGER)
+        self._leases.keeper.within(LINGER)
 
     def flush(self) -> None:
         """Send what is on the tab."""

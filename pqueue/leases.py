@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, MutableSequence, Sequence
-from functools import partial
 from weakref import ref
 
 from pqueue.claims import Consumer
 from pqueue.errors import AnotherQueue, BlobMissing, QueueError, QueueGone, SerializationError
+from pqueue.keeper import Keeper
 from pqueue.reader import Damage
 from pqueue.request import Answer, Lot, Outcome, Request
-from pqueue.runtime import Event, Runtime
+from pqueue.runtime import Runtime
 
 log = logging.getLogger("pqueue")
-
-_IDLE = float("inf")
 
 _SWAPS = 4
 """A lease is to outlast so many swaps like the one that it was too short for."""
@@ -32,9 +30,6 @@ _AGAIN = 1.0
 
 LOST = float("-inf")
 """The deadline of a claim that is somebody else's by now."""
-
-Chore = Callable[[float], float | None]
-"""What is to be done from time to time: given the time, does what is due; seconds until it wants to be asked again."""
 
 
 class Loan:
@@ -68,25 +63,19 @@ class Leases:
         self._runtime = runtime
         self._monotonic = runtime.monotonic
         self._consumer = consumer
+        self.keeper = Keeper(runtime, self._attend)
+        """The thread that renews, and does what others ask of it."""
         self.forget()
         consumer.remind = self._remind
 
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
-        self._guard = self._runtime.lock()
+        self.keeper.forget()
+        self.keeper.stays(self._owed)
         self._loans: dict[str, ref[Loan]] = {}
         """Whoever may still answer for a loan refers to it: of one that an interrupt lost on its way nothing is renewed."""
         self._unheard: list[str] = []
-        self._chores: list[Chore] = []
-        self._owes: list[Callable[[], object]] = []
-        self._tick = self._runtime.event()
-        self._held: list[Leases] = []
-        """This, while the keeper is to look whether something is owed, or something is."""
-        self._pause = _IDLE
-        """How long the keeper sleeps."""
-        self._keeping = False
         self._settling = False
-        self._closed = False
         self._underway = self._consumer.underway
         self.busy = self._underway.busy
         """By thread, whether it is claiming something, for those who have more to do with it; see `Underway`."""
@@ -230,8 +219,8 @@ class Leases:
         loan = Loan(request.claim, outcome, asked_ms, request.lease_ms, begun, renews=renews)
         self._loans[loan.claim] = ref(loan)
         soon = 0.001 if now - begun >= request.lease_ms / 3000 else request.lease_ms / 6000
-        if renews and soon < self._pause:
-            self.within(soon)
+        if renews and soon < self.keeper.pause:
+            self.keeper.within(soon)
         return loan
 
     def _read(self, loan: Loan, *, ride: bool) -> bool:
@@ -291,66 +280,18 @@ class Leases:
         """Nothing of it is to be renewed any more."""
         self._loans.pop(loan.claim, None)
 
-    def chore(self, chore: Chore, owes: Callable[[], object] = lambda: None) -> None:
-        """Have the keeper do something from time to time; while `owes`, also for a queue object that nobody refers to."""
-        self._chores.append(chore)
-        self._owes.append(owes)
-
-    def within(self, seconds: float) -> None:
-        """Have the keeper look at everything within so many seconds."""
-        if not self._held and not self._closed:
-            self._held.append(self)
-        if seconds < self._pause:
-            if not self._keeping:
-                self._start()
-            self._tick.set()
-
-    def _start(self) -> None:
-        """Start the keeper; where that is interrupted, or no thread can be started, the next call tries again."""
-        with self._guard:
-            if self._keeping or self._closed:
-                return
-            tick = self._tick
-            # By a weak reference, but for what is owed: an object that is neither closed nor used any more goes.
-            keep = partial(_keep, ref(self, lambda _: tick.set()), self._held, tick)
-            try:
-                self._runtime.spawn(keep, "keeper")
-            except RuntimeError as error:
-                log.warning("nothing is renewed or sent in the background until a thread can be started: %s", error)
-                return
-            self._keeping = True
-
     def close(self) -> None:
         """Renew nothing any more; what is held comes back when its lease ends, unless it is answered for."""
-        self._closed = True
-        self._tick.set()
+        self.keeper.close()
 
-    # -- the keeper ---------------------------------------------------------------------------------------------------
+    # -- from time to time --------------------------------------------------------------------------------------------
 
-    def attend(self) -> tuple[float | None, bool]:
-        """Renew what is older than a third of its lease, do the chores; how long to sleep then, and whether more is owed."""
-        self._pause = _IDLE  # before looking: what is begun meanwhile wakes this
-        pauses = [left for chore in self._chores if (left := self._attended(chore)) is not None]
-        pauses += [*self._settled(), *self._renewed()]
-        self._pause = max(0.001, min(pauses)) if pauses else _IDLE
-        return self._pause if pauses else None, self._owed()
+    def _attend(self) -> list[float]:
+        """See to what was left unanswered, and renew what is older than a third of its lease; seconds until each is due again."""
+        return [*self._settled(), *self._renewed()]
 
     def _owed(self) -> bool:
-        return (self._consumer.owes and self._monotonic() < self._until) or any(owes() for owes in self._owes)
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing is renewed any more."""
-        return self._closed
-
-    def _attended(self, chore: Chore) -> float | None:
-        try:
-            return chore(self._monotonic())
-        except QueueError as error:
-            log.warning("acknowledgements could not be sent, they will be again: %s", error)
-        except Exception:
-            log.exception("acknowledgements could not be sent, they will be again")
-        return 0.1
+        return self._consumer.owes and self._monotonic() < self._until
 
     def _settled(self) -> list[float]:
         """See what became of a swap that a call has left unanswered; seconds until that is to be tried again."""
@@ -358,7 +299,7 @@ class Leases:
         try:
             self._consumer.settle()
         except QueueError as error:
-            if self._closed or isinstance(error, (QueueGone, AnotherQueue)):
+            if self.keeper.closed or isinstance(error, (QueueGone, AnotherQueue)):
                 return []
             log.warning("it is not known yet what became of a swap, this is asked again: %s", error)
             return [_AGAIN]
@@ -372,7 +313,7 @@ class Leases:
     def _remind(self) -> None:
         """A call has left a swap unanswered; where that is the keeper's own asking, it has its pause."""
         if not self._settling:
-            self.within(_SETTLE)
+            self.keeper.within(_SETTLE)
 
     def _renewed(self) -> list[float]:
         """Renew what is to be; for each that is to be renewed again the seconds until then. Keeps hold of none of them."""
@@ -414,22 +355,3 @@ def _holds(loan: Loan, count: int, asked: float) -> bool:
     Of one that was over when that was asked it may hold a part that was lent later, under the same id (rule 14).
     """
     return count >= (1 if asked < loan.deadline else loan.left)
-
-
-def _keep(known: ref[Leases], held: list[Leases], tick: Event) -> None:
-    """The keeper: attends to them until they are closed, or gone; that they are not is up to `held`."""
-    while True:
-        tick.clear()
-        leases = known()
-        held.clear()  # before looking: what is owed from now on adds it again
-        if leases is None or leases.closed:
-            return
-        try:
-            pause, owes = leases.attend()
-        except Exception:
-            log.exception("what this queue object holds could not be attended to, this is tried again")
-            pause, owes = _AGAIN, True
-        if owes:
-            held.append(leases)
-        leases = None
-        tick.wait(pause)

@@ -51,7 +51,8 @@ class Receiver:
         self._tab = self._answering.tab
         self.dropped = self._answering.dropped
         """Where a message that nobody refers to any more notes itself, if it is unanswered."""
-        self._leases.chore(self._attend, lambda: bool(self._tab))
+        self._leases.keeper.chore(self._attend)
+        self._leases.keeper.stays(lambda: bool(self._tab))
 
     def forget(self) -> None:
         """In a forked child: nothing of the parent's claims (rule 31)."""
@@ -287,7 +288,7 @@ class Receiver:
     def _keep(self, shares: deque[Share]) -> None:
         """For the next calls; closed meanwhile, nobody will ask for it. What is kept is taken from `shares`."""
         if self._prefetched.keep(shares):
-            self._leases.within(_STALE)
+            self._leases.keeper.within(_STALE)
         else:
             self._answering.unseen(shares)
 

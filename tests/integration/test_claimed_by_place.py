@@ -477,10 +477,10 @@ def test_what_is_given_back_while_the_keeper_gives_something_back_goes_with_its_
                 consumer.unseen(claim, unseen.pop())
 
         monkeypatch.setattr(consumer, "settle", settled)
-        queue._leases.within(0.01)
+        queue._leases.keeper.within(0.01)
         time.sleep(0.3)  # it has looked, and sleeps
         unseen.append(lots)
-        queue._leases.within(0.01)
+        queue._leases.keeper.within(0.01)
         found = []
         for _ in range(2):
             message = other.receive(timeout=20)

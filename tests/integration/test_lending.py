@@ -139,7 +139,7 @@ def test_any_reason_becomes_a_dead_letters(place, reason):
 def test_the_keeper_survives_whatever_a_chore_raises(place, caplog):
     with place.open(lease=1.5) as queue, place.open() as other:
         queue.put("a")
-        queue._leases.chore(lambda _: 1 / 0)
+        queue._leases.keeper.chore(lambda _: 1 / 0)
         message = queue.receive()
         with pytest.raises(pqueue.Empty):
             other.receive(timeout=4)
@@ -740,7 +740,7 @@ def test_the_keeper_survives_an_attending_that_fails(place, monkeypatch, caplog)
         return  # one is enough: no store has a part in it
     with place.open(lease=2) as queue, place.open() as other:
         queue.put("a")
-        real, failed = queue._leases.attend, []
+        real, failed = queue._leases.keeper.attend, []
 
         def attend():
             if not failed:
@@ -748,7 +748,7 @@ def test_the_keeper_survives_an_attending_that_fails(place, monkeypatch, caplog)
                 raise RuntimeError("dictionary changed size during iteration")
             return real()
 
-        monkeypatch.setattr(queue._leases, "attend", attend)
+        monkeypatch.setattr(queue._leases.keeper, "attend", attend)
         message = queue.receive()
         with pytest.raises(pqueue.Empty):
             other.receive(timeout=4)

@@ -235,7 +235,7 @@ def test_claims_of_one_lease_are_renewed_together_and_each_for_its_own():
     leases = Leases(held.runtime, held)
     short, long, other = (lent(leases, lease) for lease in (10_000, 60_000, 10_000))
     held.now = 30.0
-    leases.attend()
+    leases.keeper.attend()
     assert held.asked == [(["a", "c"], 10_000), (["b"], 60_000)]
     assert (short.deadline, other.deadline, long.deadline) == (39, 39, 84)
     leases.close()
@@ -247,7 +247,7 @@ def test_a_claim_that_is_extended_for_less_than_its_lease_is_renewed_all_the_sam
     loan = lent(leases, 6000)
     for held.now in (0.9, 1.8, 2.7):
         assert leases.extend(loan, 1000)
-    leases.attend()
+    leases.keeper.attend()
     assert held.asked[-1] == (["a"], 6000)
     assert loan.deadline == pytest.approx(2.7 + 5.4)
     leases.close()
@@ -292,7 +292,7 @@ def test_of_a_claim_that_was_over_all_is_to_be_held_since_a_part_may_have_been_l
     leases = Leases(held.runtime, held)
     loan = lent(leases, 10_000)
     held.now = 9.5 if over else 8.5
-    leases.attend()
+    leases.keeper.attend()
     assert held.asked == [(["a"], 10_000)]
     assert loan.deadline == (float("-inf") if over else 17.5)
     leases.close()
@@ -310,7 +310,7 @@ def test_what_was_lent_unheard_long_ago_is_renewed_at_once():
     held.ask = earlier
     leases = Leases(held.runtime, held)
     loan = lent(leases, 10_000)
-    leases.attend()
+    leases.keeper.attend()
     assert held.asked == [(["a"], 10_000)]
     assert loan.deadline == 9
     leases.close()
