@@ -44,6 +44,12 @@ class End(Enum):
     TORN = "what follows is not a whole frame"
 
 
+TORN_END = (
+    "the segment %s ends in %d bytes that do not check out, and nothing behind them does: what a write has left that did not "
+    "end, or a commit that was damaged since; what they held is passed over"
+)
+
+
 class Frame(NamedTuple):
     """A whole frame, checked."""
 

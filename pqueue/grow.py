@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from pqueue.abc import Appends, Document, Version
@@ -17,12 +18,14 @@ from pqueue.errors import (
     StoreRefused,
     SyncFailed,
 )
-from pqueue.frames import End, Shape
+from pqueue.frames import TORN_END, End, Shape
 from pqueue.head import Head
 from pqueue.names import HEAD, TAIL, Name, draw_id
 from pqueue.parts import Parts
 from pqueue.scanner import Scanner
 from pqueue.tail import OPEN, Entry, Tail
+
+log = logging.getLogger("pqueue")
 
 _TRIES = 5
 """Of an unanswered swap, beside those of the store's own library."""
@@ -172,6 +175,8 @@ class Growing:
             # So does a frame whose sync failed, which the kernel has dropped since, but the seal behind it tells (rule 25).
             known.count = known.shape.beyond(behind, known.count)
             known.end = end
+            if known.count == found.count:
+                log.warning(TORN_END, known.text, end - found.at)
         # Torn bytes seen under the lock are no write under way: they close the segment as a seal does (rule 23).
         known.sealed = found.end is not End.OPEN
         self._known = known

@@ -11,6 +11,7 @@ from pqueue.grow import Growing
 from pqueue.listing import Commit, Listing
 from pqueue.packing import measured
 from pqueue.parts import Parts
+from pqueue.words import counted
 
 
 class Log:
@@ -131,8 +132,10 @@ class Log:
 
     def _too_large(self, records: Sequence[bytes]) -> TooLarge:
         return TooLarge(
-            f"{len(records)} records of {sum(map(len, records))} bytes are more than one commit may hold ({self.max_bytes} "
-            f"bytes, {MAX_RECORDS} records): put them in smaller batches, or make the queue with a larger max_commit_bytes"
+            f"{counted(len(records), 'record')} of {measured(records):,} bytes are more than one commit may hold ("
+            f"{self.max_bytes:,} bytes, {MAX_RECORDS:,} records): "
+            f"{'put them by put_stream, or in smaller batches' if len(records) > 1 else 'keep it elsewhere, and put its name'}"
+            ", or make the queue with a larger max_commit_bytes"
         )
 
     def mend(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,13 +11,15 @@ from typing import NamedTuple
 
 from pqueue.abc import Codec, SegmentStore
 from pqueue.errors import BlobMissing, CorruptSegment
-from pqueue.frames import End, Frame
+from pqueue.frames import TORN_END, End, Frame
 from pqueue.head import Range
 from pqueue.names import Name
 from pqueue.runtime import Runtime, Task
 from pqueue.scanner import Scanner
 from pqueue.tail import OPEN, Entry
 from pqueue.view import View
+
+log = logging.getLogger("pqueue")
 
 AHEAD = 1000
 """Records kept decoded ahead of what was asked for."""
@@ -275,6 +278,7 @@ class Reader:
         # A torn end has nothing behind it; looked for once.
         if scanner.shape.beyond(data, scanner.count) == scanner.count:
             self._torn = look
+            log.warning(TORN_END, entry.name, len(data))
             return False
         if not scanner.shape.decode(data, scanner.at, scanner.count).frames:  # else it is whole by now
             self._mend()

@@ -164,8 +164,12 @@ class Waiting:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Refuse a negative one, as the standard library's queue does."""
-    if timeout is not None and not timeout >= 0:
+    """Refuse a negative one, as the standard library's queue does, and what is no number."""
+    try:
+        fine = timeout is None or timeout >= 0
+    except TypeError:
+        raise TypeError(f"'timeout' must be a number of seconds, or None, not {type(timeout).__name__}") from None
+    if not fine:
         raise ValueError("'timeout' must be a non-negative number")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +21,9 @@ from pqueue.cli.put import LINES, PutFailed, Putter, check_readable
 from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect
 from pqueue.errors import SerializationError, SettingsError, TooLarge
+from pqueue.queue import Queue
 from pqueue.where import merged
-from pqueue.words import were
+from pqueue.words import counted, were
 
 
 def _version(wanted: bool) -> None:
@@ -112,11 +113,22 @@ def get(
         output = Output(sys.stdout.fileno(), stop)
         limit = None if everything or follow else count or 1
         try:
-            return copy_out(queue, output, stop, limit, how=how, follow=follow, progress=progress)
+            code = copy_out(queue, output, stop, limit, how=how, follow=follow, progress=progress)
+            if everything:
+                _tell_held(queue)
         except Stopped as stopped:
             return stopped.code
         except BrokenPipeError:
             return CLOSED
+    return code
+
+
+def _tell_held(queue: Queue[Any]) -> None:
+    """Say what is not there to take, and may come yet."""
+    queue.sync()
+    stats = queue.stats()
+    if held := stats.claimed + stats.given_back:
+        sys.stderr.write(f"pqueue: {counted(held, 'item')} may still come: lent to others, or given back for later\n")
 
 
 @app.command()

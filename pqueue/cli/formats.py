@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from math import isinf
 from typing import Any, NoReturn
 
 from pqueue.errors import SerializationError
@@ -79,4 +80,11 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODE = json.JSONDecoder(parse_constant=_constant).decode
+def _number(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ValueError(f"{text} is too large for a float, and would not come out again")
+    return value
+
+
+_DECODE = json.JSONDecoder(parse_constant=_constant, parse_float=_number).decode

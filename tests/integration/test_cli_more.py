@@ -192,6 +192,30 @@ def test_ways_to_say_how_many_exclude_each_other(jobs, capfdbinary):
         assert here(capfdbinary, "get", jobs, *words)[0] == 2
 
 
+def test_all_says_what_is_not_there_to_take_and_may_come_yet(jobs, capfdbinary):
+    with pqueue.open(jobs) as queue:
+        queue.put_many(range(5))
+        held = queue.receive_many(2)
+        late = queue.receive()
+        late.nack(delay=60)
+        code, out, err = here(capfdbinary, "get", jobs, "--all")
+        assert (code, out) == (0, b"3\n4\n")
+        assert err == b"pqueue: 3 items may still come: lent to others, or given back for later\n"
+        held.ack()
+        assert here(capfdbinary, "get", jobs, "--all")[2].startswith(b"pqueue: 1 item may still come: ")
+        queue.clear()
+        assert here(capfdbinary, "get", jobs, "--all") == (0, b"", b"")
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "[1e400]"])
+def test_a_number_that_no_line_could_hold_again_is_refused(jobs, number):
+    done = run("put", jobs, "--format", "jsonl", input=f"1.5e300\n{number}\n".encode())
+    assert done.returncode == 4
+    assert b"line 2 is not JSON: " in done.stderr
+    assert b"too large for a float" in done.stderr
+    assert told("get", jobs, "--all") == b"1.5e+300\n"
+
+
 # -- peek -------------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """One queue on five stores: the same tests, whatever it stands on."""
 
+import re
 import threading
 import time
 from collections import defaultdict
@@ -363,6 +364,29 @@ def test_damage_in_a_segment_that_still_grows_takes_nothing_else_along(place):
         assert errors == 2
         queue.put("after")
         assert queue.get() == "after"
+
+
+@pytest.mark.parametrize("by", ["consumer", "producer"])
+def test_damage_of_the_last_commit_is_at_least_logged(place, caplog, by):
+    if not place.appends:
+        return
+    with place.open() as queue:
+        for item in range(3):
+            queue.put(f"item {item:04}")
+    damage(place, lambda data: data.replace(b"item 0002", b"item 0xx2"))
+    with place.open() as queue:
+        if by == "consumer":
+            assert queue.get_many(5) == ["item 0000", "item 0001"]
+            for _ in range(3):
+                with pytest.raises(pqueue.Empty):
+                    queue.get(block=False)
+        else:
+            queue.put("after")
+        told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(told) == 1
+        assert re.match(r"the segment seg/\S+ ends in 26 bytes that do not check out", told[0])
+        queue.put("more")
+        assert queue.get_many(5)[-1] == "more"
 
 
 def test_torn_bytes_behind_the_last_frame_were_never_put(place):

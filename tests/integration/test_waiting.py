@@ -484,3 +484,12 @@ def test_an_interrupt_at_any_point_leaves_a_queue_that_works(place, maxsize):
     missing = set(sure) - set(got)
     assert len(missing) <= cut
     print(f"{place.kind}: {times - len(sure)} puts and {cut} gets interrupted, {len(missing)} items lost in hand")
+
+
+def test_a_timeout_that_is_no_number_is_refused_in_plain_words(place):
+    with place.open() as queue:
+        for call in (queue.get, queue.receive, lambda timeout: queue.get_many(3, timeout=timeout)):
+            with pytest.raises(TypeError, match=r"'timeout' must be a number of seconds, or None, not str"):
+                call(timeout="5")
+        queue.put("a")
+        assert queue.get(timeout=True) == "a"
