@@ -81,7 +81,12 @@ class Bound:
     """
 
     def __init__(
-        self, parts: Parts, waiting: Waiting, buffered: Callable[[], int], unanswered: Callable[[], int]
+        self,
+        parts: Parts,
+        waiting: Waiting,
+        buffered: Callable[[], int],
+        unanswered: Callable[[], int],
+        flush: Callable[[], object] = lambda: None,
     ) -> None:
         """For the queue of these parts.
 
@@ -90,12 +95,14 @@ class Bound:
             waiting: what a full put sleeps on.
             buffered: items of this object that are to be stored yet.
             unanswered: items that are stored, and which this object will acknowledge.
+            flush: stores those that are buffered, so that others can make room.
         """
         self.maxsize = parts.meta.maxsize
         self._runtime = parts.runtime
         self._waiting = waiting
         self._buffered = buffered
         self._unanswered = unanswered
+        self._flush = flush
         self._level = Level(parts)
         self.forget()
 
@@ -132,11 +139,14 @@ class Bound:
             return self._take(mine)
 
         try:
-            if not block:
-                taken = look()
-            else:
+            if block:
                 check_timeout(timeout)
-                taken = look() or bool(self._waiting.until(look, timeout, undo=nothing, pace=self._waiting.full))
+            taken = look()
+            if not taken and self._buffered():
+                self._flush()  # nobody but this object knows of these
+                taken = look()
+            if not taken and block:
+                taken = bool(self._waiting.until(look, timeout, undo=nothing, pace=self._waiting.full))
             if not taken:
                 raise Full(f"{counted(self.maxsize, 'item')} in the queue and not acknowledged: that is its maxsize")
             yield

@@ -153,12 +153,13 @@ class Log:
         Raises:
             See `flush`; then the buffer still takes more.
         """
-        while True:
-            self.flush()
+        try:
             with self._guard:
-                if not self._buffer:
-                    self._ended = True
-                    return
+                self._ended = True
+            self.flush()
+        except BaseException:
+            self._ended = False
+            raise
 
     def flush(self) -> None:
         """Put what is buffered.
@@ -168,32 +169,31 @@ class Log:
             PutUncertain: what the buffer held may be in the queue, or not; it is not kept.
         """
         with self._flusher:
-            while True:
-                batch: list[bytes] = []
-                part: list[bytes] = []
-                sent = 0
-                try:
-                    with self._guard:
-                        batch = self._buffer
-                        self._buffer, self._size = [], 0
-                    if not batch:
-                        return
-                    while sent < len(batch):
-                        part = self._part(batch, sent)
-                        self._combiner.run(part)
-                        sent += len(part)
-                except Landed as landed:
-                    self._keep(batch[sent + len(part) :])
-                    raise landed.__cause__ or landed from None
-                except PutUncertain:
-                    self._keep(batch[sent + len(part) :])
-                    raise
-                except BaseException:
-                    # Also when interrupted with the outcome open: twice is better than not at all.
-                    self._keep(batch[sent:])
-                    raise
-                finally:
-                    self._flushed()
+            batch: list[bytes] = []
+            part: list[bytes] = []
+            sent = 0
+            try:
+                with self._guard:
+                    batch = self._buffer
+                    self._buffer, self._size = [], 0
+                if not batch:
+                    return
+                while sent < len(batch):
+                    part = self._part(batch, sent)
+                    self._combiner.run(part)
+                    sent += len(part)
+            except Landed as landed:
+                self._keep(batch[sent + len(part) :])
+                raise landed.__cause__ or landed from None
+            except PutUncertain:
+                self._keep(batch[sent + len(part) :])
+                raise
+            except BaseException:
+                # Also when interrupted with the outcome open: twice is better than not at all.
+                self._keep(batch[sent:])
+                raise
+            finally:
+                self._flushed()
 
     def _part(self, batch: list[bytes], start: int) -> list[bytes]:
         """As much as one commit may hold."""

@@ -62,15 +62,18 @@ def parted(records: Iterable[bytes], most: int, size: int) -> Iterator[Sequence[
     part = _Part()
     step = 1
     error: Exception | None = None
-    while error is None:
+    more_come = True
+    while more_come:
         fresh: list[bytes] = []
+        asked = min(step, most - len(part.lengths))
         try:
-            fresh.extend(islice(coming, min(step, most - len(part.lengths))))  # what came before an error stays
+            fresh.extend(islice(coming, asked))  # what came before an error stays
             more = measured(fresh)
         except Exception as raised:  # noqa: BLE001  # raised again below
             error = raised
             fresh = [*takewhile(_is_bytes, fresh)]
             more = measured(fresh)
+        more_come = len(fresh) == asked and error is None
         if not fresh:
             break
         # As soon as they are large, one at a time: few of them are in memory.

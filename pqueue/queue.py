@@ -20,7 +20,7 @@ from pqueue.ahead import Ahead
 from pqueue.bounds import Bound
 from pqueue.claims import Consumer
 from pqueue.dead import Dead
-from pqueue.errors import Empty, QueueError, SerializationError, ShutDown, StoreError
+from pqueue.errors import Empty, Landed, QueueError, SerializationError, ShutDown, StoreError
 from pqueue.leases import Leases
 from pqueue.lending import Lending
 from pqueue.log import Log
@@ -131,12 +131,15 @@ class Queue(Generic[T]):
         self._dead = Dead(store, serializer, self._put_again, self._consumer.dying)
         self._shares = not buffered
         self._bound = (
-            Bound(parts, self._waiting, lambda: self._log.buffered, self._unanswered) if meta.maxsize else None
+            Bound(parts, self._waiting, lambda: self._log.buffered, self._unanswered, self._log.flush)
+            if meta.maxsize
+            else None
         )
         self._rates = Rates(runtime)
         self._tasks = Tasks(runtime)
         self._count = self._tasks.one
         self._owed: deque[Sequence[T]] = deque()
+        self._paying, self._closing = runtime.lock(), runtime.lock()  # for `_owed`; for one close at a time
         self._shut = False
         """Nothing is put any more."""
         self._ended = False
@@ -194,7 +197,8 @@ class Queue(Generic[T]):
             ValueError: more than `maxsize`; nothing was put.
             See `put` for the rest.
         """
-        records = list(map(self._dumps, items))
+        dumps = self._dumps
+        records = [dumps(item) for item in items]  # by `map`, a serializer's StopIteration would end them
         if not records:
             self._check_put()
             return
@@ -236,7 +240,8 @@ class Queue(Generic[T]):
 
         most = min(batch, self.maxsize or batch)
         stream = Stream(self._log, self._runtime, self._room, landed)
-        stream.run(map(self._dumps, items), most)
+        dumps = self._dumps
+        stream.run((dumps(item) for item in items), most)
         return stream.count
 
     def _put_heedfully(self, records: Sequence[bytes], block: bool, timeout: float | None) -> None:
@@ -431,13 +436,7 @@ class Queue(Generic[T]):
         """Hand out what is owed first; make known that there is room."""
         if self._ended and not self._closed:
             raise _shut_down()
-        try:
-            items = self._owed.popleft()
-        except IndexError:
-            items = self._looked(self._takes, n)
-        if len(items) > n:
-            self._owed.appendleft(items[n:])
-            items = items[:n]
+        items = (self._owed and self._paid(n)) or self._looked(self._takes, n)
         if items and self._bound is not None:
             try:
                 self._waiting.tell()
@@ -446,9 +445,26 @@ class Queue(Generic[T]):
                 raise
         return items
 
+    def _paid(self, n: int) -> Sequence[T]:
+        """At most `n` of what is owed."""
+        items: Sequence[T] = ()
+        try:
+            with self._paying:
+                if self._owed:
+                    items = self._owed[0]
+                    self._owed[0] = items[n:]
+                    if not self._owed[0]:
+                        del self._owed[0]
+        except BaseException:
+            if items:
+                self._owe(items[:n])
+            raise
+        return items[:n]
+
     def _owe(self, items: Sequence[T]) -> None:
         """They are taken, and the call was interrupted: the next one hands them out."""
-        self._owed.appendleft(items)
+        with self._paying:
+            self._owed.appendleft(items)
         self._gets_plainly = False
 
     def _looked(self, take: Callable[..., M], *how: Any) -> M:
@@ -666,7 +682,8 @@ class Queue(Generic[T]):
 
         What an interrupted call had taken, or was lent, and could not hand out is given back, too, or put again at the end
         where its segment is freed. It waits for other threads' calls that are claiming something just then, five seconds at
-        most. Interrupted itself, it is to be called again.
+        most; what it has to give back, or to acknowledge, takes as long as the store takes to answer. Interrupted itself, it
+        is to be called again.
 
         Raises:
             StoreFull, StoreError: what is buffered could not be put, or what is owed not given back; this object stays
@@ -674,22 +691,25 @@ class Queue(Generic[T]):
         """
         if self._gone:
             return
-        if not self._closed:
-            underway = self._consumer.underway
-            try:
-                underway.end()
-                self._restore()
-                self._log.finish()
-            except BaseException:
-                underway.ending = False
-                raise
-        self._closed = self._shut = self._ended = True
+        with self._closing:
+            if not self._closed:
+                underway = self._consumer.underway
+                try:
+                    underway.end()
+                    self._restore()
+                    self._log.finish()
+                except BaseException:
+                    underway.ending = False
+                    raise
+            self._closed = self._shut = self._ended = True
         self._puts_plainly = self._gets_plainly = False
         self._waiting.tell()
         try:
-            self._receiver.close()
-            if self._ahead is not None:
-                self._ahead.close()
+            try:
+                self._receiver.close()
+            finally:
+                if self._ahead is not None:
+                    self._ahead.close()
         except QueueError:
             self._let_go()
             raise
@@ -697,14 +717,20 @@ class Queue(Generic[T]):
 
     def _restore(self) -> None:
         """See to it that others get what is owed to this object's callers."""
-        self._owed.extend(self._consumer.restore())
-        while self._owed:
-            self._put_late(self._owed[0])
-            self._owed.popleft()
+        with self._paying:
+            self._owed.extend(self._consumer.restore())
+            while self._owed:
+                try:
+                    self._put_late(self._owed[0])
+                except Landed as landed:
+                    del self._owed[0]
+                    raise landed.__cause__ or landed from None
+                del self._owed[0]
 
     def _put_late(self, items: Sequence[T]) -> None:
         log.warning("an interrupted call had taken items that are put again, at the end: %d", len(items))
-        self._log.put([self._dumps(item) for item in items])
+        dumps = self._dumps
+        self._log.land([dumps(item) for item in items])
 
     def _let_go(self) -> None:
         self._leases.close()
@@ -754,6 +780,8 @@ class Queue(Generic[T]):
         self._tasks.forget()
         self._count = self._tasks.one
         self._owed.clear()
+        self._paying = self._runtime.lock()
+        self._closing = self._runtime.lock()
 
 
 def _freed(waiting: Waiting, bounded: bool, answers: Sequence[Answer]) -> None:

@@ -306,14 +306,20 @@ class Reader:
 
     def end(self) -> int:
         """The offset behind the last whole frame, the tail having just been loaded: what `len` counts up to."""
-        last = self._view.tail.last
-        if last is None or last.count != OPEN:
-            return self._view.tail.end
-        if self._ending is None or self._ending.name != last.name:
-            self._ending = self._scanner(last)
-        while self._ending.end is not End.SEALED and self._ending.more():
-            pass
-        return last.base + self._ending.count
+        while True:
+            last = self._view.tail.last
+            if last is None or last.count != OPEN:
+                return self._view.tail.end
+            if self._ending is None or self._ending.name != last.name:
+                self._ending = self._scanner(last)
+            try:
+                while self._ending.end is not End.SEALED and self._ending.more():
+                    pass
+            except BlobMissing:
+                if not self._view.load():  # else it was consumed meanwhile, and is not the last one any more
+                    raise
+                continue
+            return last.base + self._ending.count
 
     def forget(self) -> None:
         """Drop what was read ahead."""

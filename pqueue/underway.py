@@ -34,6 +34,8 @@ class Underway:
         until = self._runtime.monotonic() + _LONGEST
         while any(busy and thread != me for thread, busy in tuple(self.busy.items())):
             if self._runtime.monotonic() >= until:
-                log.warning("closed while something is being claimed: that comes back when its lease ends")
+                log.warning(
+                    "closed while something is being claimed: that comes back when its lease ends, at the latest"
+                )
                 return
             self._runtime.sleep(_LOOK)

@@ -24,8 +24,10 @@ def read_listed(response_dict: dict[str, Any], customized_response_dict: dict[st
         found = [{"Key": each.findtext(name), "Size": int(each.findtext(size, ""))} for each in listed]
     except (ET.ParseError, ValueError):
         return
-    if not found or not all(each["Key"] for each in found):  # nor anything within another root
+    rest = [each for each in root if each.tag != contents]
+    # Nor of another root, nor of several namespaces: no name may be missed.
+    if not found or not all(each["Key"] for each in found) or any(each.tag.endswith("Contents") for each in rest):
         return
-    root[:] = [each for each in root if each.tag != contents]
+    root[:] = rest
     response_dict["body"] = ET.tostring(root)
     customized_response_dict["Contents"] = found

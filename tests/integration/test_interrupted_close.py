@@ -1,5 +1,6 @@
 """Ctrl-C in a `get`, and the object is closed instead of asked again: others get what it had taken, in order."""
 
+import threading
 import time
 
 import pytest
@@ -262,3 +263,98 @@ def test_what_was_lent_unheard_is_given_back_by_a_close_that_is_called_again(pla
                 queue.close()
         queue.close()
         assert sorted(other.receive(timeout=5).item for _ in range(1)) == [0]
+
+
+@pytest.fixture
+def owing(place, monkeypatch):
+    """An object of a bounded queue that owes items to its next calls, and puts late ones slowly: it, and when it does."""
+    queue = place.open(maxsize=10, ack_linger=0)
+    queue.put_many("abc")
+    tell = queue._waiting.tell
+
+    def interrupted():
+        queue._waiting.tell = tell
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        queue._waiting.tell = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            queue.get()
+    assert [*queue._owed] == [["a"]], "the second call was interrupted as it handed out what was owed"
+    begun, land = threading.Event(), queue._log.land
+
+    def slow(records):
+        begun.set()
+        time.sleep(0.2)
+        land(records)
+
+    monkeypatch.setattr(queue._log, "land", slow)
+    return queue, begun
+
+
+def test_what_close_puts_again_nobody_is_handed_meanwhile(owing, place):
+    queue, begun = owing
+    closer = threading.Thread(target=queue.close)
+    closer.start()
+    assert begun.wait(10)
+    with pytest.raises(pqueue.ShutDown):
+        queue.get(block=False)
+    closer.join()
+    with place.open(ack_linger=0) as other:
+        assert list(other) == ["b", "c", "a"]
+
+
+def test_two_that_close_put_it_again_once(owing, place):
+    queue, _ = owing
+    closers = [threading.Thread(target=queue.close) for _ in range(3)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+    with place.open(ack_linger=0) as other:
+        assert list(other) == ["b", "c", "a"]
+
+
+def test_a_close_interrupted_when_it_has_put_it_again_puts_it_no_more(owing, place, monkeypatch):
+    queue, _ = owing
+    land = queue._log.land
+
+    def landed(records):
+        land(records)
+        raise Landed(None) from KeyboardInterrupt()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue._log, "land", landed)
+        with pytest.raises(KeyboardInterrupt):
+            queue.close()
+    queue.close()
+    with place.open(ack_linger=0) as other:
+        assert list(other) == ["b", "c", "a"]
+
+
+def test_what_is_owed_is_handed_out_in_parts(place, cut):
+    with place.open(maxsize=10, ack_linger=0) as queue:
+        queue.put_many("abcdef")
+        cut(queue)
+        with pytest.raises(KeyboardInterrupt):
+            queue.get_many(4)
+        queue._owed.append(queue.get_many(4))
+        assert queue.get_many(3) == ["a", "b", "c"]
+        assert queue.get_many(3) == ["d"]
+        assert not queue._owed
+        assert list(queue) == ["e", "f"]
+
+
+def test_where_one_half_of_closing_fails_the_other_is_done(place, monkeypatch):
+    queue = place.open(ack_linger=60)
+    queue.put_many("abc")
+    assert queue.get() == "a"
+
+    def failing():
+        raise pqueue.StoreError("no answer")
+
+    monkeypatch.setattr(queue._receiver, "close", failing)
+    with pytest.raises(pqueue.StoreError, match="no answer"):
+        queue.close()
+    with place.open(ack_linger=0) as other:
+        assert list(other) == ["b", "c"]

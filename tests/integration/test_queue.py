@@ -176,6 +176,99 @@ def test_each_durability_keeps_what_it_says(place, durability):
         assert 120 - len(rest) + 1 >= 2
 
 
+@pytest.fixture
+def putting(monkeypatch):
+    """Have another item put whenever a queue's buffer is on its way."""
+
+    def putting(queue):
+        run = queue._log._combiner.run
+        told = []
+
+        def busy(records):
+            try:
+                queue.put("meanwhile")
+            except pqueue.ShutDown:
+                told.append("shut down")
+            return run(records)
+
+        monkeypatch.setattr(queue._log._combiner, "run", busy)
+        return told
+
+    return putting
+
+
+def test_a_flush_puts_what_was_there_and_does_not_run_after_those_that_go_on(place, putting):
+    with place.open(durability="buffered") as queue, place.open() as other:
+        queue.put("first")
+        putting(queue)
+        queue.sync()
+        assert list(other) == ["first"]
+        assert queue.stats().buffered == 1
+
+
+def test_a_close_takes_nothing_more_while_it_flushes(place, putting):
+    queue = place.open(durability="buffered")
+    queue.put("first")
+    told = putting(queue)
+    queue.close()
+    assert told == ["shut down"]
+    with place.open() as other:
+        assert list(other) == ["first"]
+
+
+def test_a_close_that_can_not_flush_leaves_the_buffer_open(place, monkeypatch):
+    with place.open(durability="buffered") as queue:
+        queue.put("first")
+
+        def failing(_):
+            raise pqueue.StoreError("no answer")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(queue._log._combiner, "run", failing)
+            with pytest.raises(pqueue.StoreError):
+                queue.close()
+        queue.put("second")
+    with place.open() as other:
+        assert list(other) == ["first", "second"]
+
+
+@pytest.mark.parametrize("block", [True, False])
+def test_what_is_buffered_is_stored_before_a_put_waits_for_others_to_make_room(place, block):
+    with place.open(durability="buffered", maxsize=5) as queue, place.open() as other:
+        for number in range(5):
+            queue.put(number)
+        with pytest.raises(pqueue.Full):
+            queue.put(5, block=block, timeout=0.05)
+        assert other.get_many(5) == [0, 1, 2, 3, 4]
+        other.sync()
+        queue.put(5)
+    with place.open() as other:
+        assert list(other) == [5]
+
+
+def test_a_put_that_counts_what_others_consume_meanwhile_looks_again(place, monkeypatch):
+    if not place.appends:
+        return
+    settings = {"maxsize": 3, "segment_items": 3}
+    with place.open(**settings) as queue, place.open(**settings) as other:
+        queue.put(1)
+        other.put(2)
+        read, begun = queue._store.read, []
+
+        def raced(name, *part):
+            if name.startswith(SEGMENTS) and not begun:
+                begun.append(name)
+                for number in (3, 4, 5):
+                    other.put(number)
+                    list(other)
+            return read(name, *part)
+
+        monkeypatch.setattr(queue._store, "read", raced)
+        queue.put(6, timeout=10)
+        assert begun
+        assert list(other) == [6]
+
+
 def test_a_buffered_queue_hands_out_what_it_holds_itself(place):
     with place.open(durability="buffered") as queue:
         queue.put("mine")

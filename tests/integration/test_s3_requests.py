@@ -142,6 +142,13 @@ def test_boto3_gets_no_names_to_read():
         (200, b"<ListBucketResult>" + LISTED + b"<Contents><Key>b</Key></Contents></ListBucketResult>"),
         (200, b"<ListBucketResult>" + LISTED + b"<Contents><Size>1</Size></Contents></ListBucketResult>"),
         (200, b"<ListBucketResult>" + LISTED + b"<Contents><Key/><Size>1</Size></Contents></ListBucketResult>"),
+        (
+            200,
+            b'<ListBucketResult xmlns:x="y">'
+            + LISTED
+            + LISTED.replace(b"Contents", b"x:Contents")
+            + b"</ListBucketResult>",
+        ),
         (503, b"<ListBucketResult>" + LISTED + b"</ListBucketResult>"),
     ],
 )

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import pqueue
 from pqueue.names import TAIL
 
 
@@ -71,3 +72,29 @@ def test_who_loses_its_swap_again_and_again_lists_what_there_is_now_and_then(pla
         assert left == [0]
         assert len(listed) == listings
         assert queue.get_many(20) == ["first", "mine"]
+
+
+class Ending:
+    """A serializer that stops an iteration instead of saying what is wrong with an item."""
+
+    name = "ending"
+
+    def dumps(self, item):
+        return next(iter(())) if item == 3 else str(item).encode()
+
+    def loads(self, record):
+        return int(record)
+
+    def loads_many(self, records):
+        return [*map(self.loads, records)]
+
+
+def test_a_serializer_that_stops_an_iteration_ends_no_put_in_silence(place):
+    with pqueue.Queue(place.connect(), Ending(), ack_linger=0) as queue:
+        with pytest.raises(StopIteration):
+            queue.put_many(range(10))
+        assert len(queue) == 0
+        with pytest.raises(RuntimeError) as told:
+            queue.put_stream(range(10))
+        assert "put_stream: in the queue are the first 3 items" in told.value.__notes__
+        assert list(queue) == [0, 1, 2]

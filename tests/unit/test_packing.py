@@ -99,3 +99,23 @@ def test_of_large_records_few_are_in_memory():
     assert len(part) == 8
     assert next(taken) == 9
     assert peak < 20 << 20
+
+
+def test_what_has_ended_is_not_asked_again():
+    class Again:
+        """Goes on after its end, which no iterator should."""
+
+        def __init__(self):
+            self.rest = [b"a", b"b", None, b"c"]
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            record = self.rest.pop(0)
+            if record is None:
+                raise StopIteration
+            return record
+
+    (part,) = parted(Again(), 1000, 1 << 20)
+    assert list(part) == [b"a", b"b"]
