@@ -358,3 +358,24 @@ def test_where_one_half_of_closing_fails_the_other_is_done(place, monkeypatch):
         queue.close()
     with place.open(ack_linger=0) as other:
         assert list(other) == ["b", "c"]
+
+
+def test_one_close_goes_first(place, monkeypatch):
+    queue = place.open(ack_linger=0)
+    queue.put("a")
+    finish, inside, most = queue._log.finish, [], []
+
+    def slow():
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.1)
+        finish()
+        inside.pop()
+
+    monkeypatch.setattr(queue._log, "finish", slow)
+    closers = [threading.Thread(target=queue.close) for _ in range(3)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+    assert most == [1], "whoever fails does not undo what another has begun"
