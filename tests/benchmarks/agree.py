@@ -1,6 +1,7 @@
 """Whether several runs agree on what is reached: `python -m tests.benchmarks.agree RUN.json...`, as `--json` has written them.
 
-Files of the same rows are runs of one after another. Goals that all of them reach are only counted.
+Files of the same rows are runs of one after another. Goals that all of them reach are only counted. Of the others it says in how
+many runs, and in how many of all their rounds, they are reached.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.benchmarks.harness import Figure, short
 
@@ -18,27 +19,39 @@ Goal = tuple[str, str]
 """What is measured, and what is to be reached."""
 
 
+class Mark(NamedTuple):
+    """What a run says of one goal."""
+
+    value: str
+    reached: bool
+    rounds: list[bool]
+    """Whether each round by itself reaches it."""
+
+
 def main() -> int:
     """The exit code tells whether they agree on every goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
-    found: dict[Goal, list[tuple[str, bool]]] = {}
+    found: dict[Goal, list[Mark]] = {}
     for path in parser.parse_args().runs:
-        for goal, value, reached in _goals(json.loads(path.read_text("utf-8"))):
-            found.setdefault(goal, []).append((value, reached))
-    marks = {goal: [reached for _, reached in runs] for goal, runs in found.items()}
-    print("| goal | | the runs | |\n| --- | --- | --- | --- |")
+        for goal, mark in _goals(json.loads(path.read_text("utf-8"))):
+            found.setdefault(goal, []).append(mark)
+    marks = {goal: [mark.reached for mark in runs] for goal, runs in found.items()}
+    print("| goal | | the runs | runs | rounds |\n| --- | --- | --- | --- | --- |")
     for (what, wanted), runs in found.items():
-        reached = sum(ok for _, ok in runs)
+        reached = sum(mark.reached for mark in runs)
         if reached < len(runs):
             told = f"{reached} of {len(runs)}" if reached else "missed"
-            print(f"| {what} | {wanted} | {', '.join(value for value, _ in runs)} | {told} |")
+            rounds = [ok for mark in runs for ok in mark.rounds]
+            print(
+                f"| {what} | {wanted} | {', '.join(mark.value for mark in runs)} | {told} | {sum(rounds)} of {len(rounds)} |"
+            )
     agreed = sum(len(set(one)) == 1 for one in marks.values())
     print(f"\nthey agree on {agreed} of {len(marks)} goals; {sum(map(all, marks.values()))} are reached by all of them")
     return 0 if agreed == len(marks) else 1
 
 
-def _goals(run: Mapping[str, Any]) -> Iterator[tuple[Goal, str, bool]]:
+def _goals(run: Mapping[str, Any]) -> Iterator[tuple[Goal, Mark]]:
     for row in run["rows"]:
         title = f"{row['group']}, {row['work']}"
         figures = [Figure(**one) for one in row["figures"]]
@@ -46,17 +59,23 @@ def _goals(run: Mapping[str, Any]) -> Iterator[tuple[Goal, str, bool]]:
             if figure.goal is not None:
                 what = title if len(figures) == 1 else f"{title}: {figure.name}"
                 values = [one[figure.name] for one in row["ours"] if figure.name in one]
-                yield _judged(what, statistics.median(values) if values else None, figure.goal, figure)
+                yield _judged(what, statistics.median(values) if values else None, values, figure.goal, figure)
+        name = figures[0].name
         for side in row["beside"]:
             if side["goal"] is not None and side["installed"]:
-                yield _judged(f"{title}, beside {side['name']}", side["ratio"], side["goal"], Figure("", "x"))
+                pairs = zip(row["ours"], side["found"], strict=False)
+                ratios = [mine[name] / theirs[name] for mine, theirs in pairs if theirs.get(name)]
+                yield _judged(f"{title}, beside {side['name']}", side["ratio"], ratios, side["goal"], Figure("", "x"))
 
 
-def _judged(what: str, value: float | None, goal: float, figure: Figure) -> tuple[Goal, str, bool]:
+def _judged(what: str, value: float | None, rounds: Sequence[float], goal: float, figure: Figure) -> tuple[Goal, Mark]:
+    def reached(one: float) -> bool:
+        return one <= goal if figure.at_most else one >= goal
+
     wanted = f"{'≤' if figure.at_most else '≥'} {short(goal, figure.unit)}"
     if value is None:
-        return (what, wanted), "failed", False
-    return (what, wanted), short(value, figure.unit), value <= goal if figure.at_most else value >= goal
+        return (what, wanted), Mark("failed", reached=False, rounds=[])
+    return (what, wanted), Mark(short(value, figure.unit), reached(value), [*map(reached, rounds)])
 
 
 if __name__ == "__main__":
