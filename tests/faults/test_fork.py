@@ -64,3 +64,21 @@ def test_a_parents_buffer_and_claims_are_not_the_childs(place):
         assert child.told == [1, 2]
         assert queue.get_many(20) == list(range(1, 10))
         assert queue.get() == "buffered"
+
+
+def test_a_child_closes_what_another_thread_of_its_parent_was_closing(place):
+    if place.kind.startswith("memory"):
+        return
+    with place.open() as queue:
+        queue.put("a")
+
+        def work(tell):
+            queue._owe(["taken by the child"])
+            queue.close()
+            tell(1)
+
+        with queue._closing, queue._paying:
+            child = Child(work)
+        child.join(30)
+        assert child.told == [1]
+        assert list(queue) == ["a", "taken by the child"]
