@@ -15,36 +15,32 @@ V = TypeVar("V")
 
 
 class Job(Generic[T]):
-    """One caller's share of a commit."""
+    """One caller's share of a commit; for the one that leads, those that are done with it, too.
 
-    __slots__ = ("done", "ended", "error", "gate", "group", "landed", "leads", "orphan", "result", "thread", "work")
+    What every job begins with is its class's: many threads make one for each item, and few get to lead.
+    """
 
-    def __init__(self, work: T, thread: int) -> None:
+    result: Any = None
+    error: BaseException | None = None
+    done = False
+    leads = False
+    orphan = False
+    landed = False
+    """Its caller was interrupted, but knows that it is done."""
+    ended = False
+    """Nothing is left to do for its caller."""
+    gate: Lock | None = None
+    leader: Job[T] | None = None
+    """Whose caller works on it, if its own does not."""
+    jobs: Sequence[Job[T]] = ()
+    """Those that its caller leads, itself first."""
+    results: Sequence[Any] | None = None
+    """Each one's of those; None until all are there."""
+
+    def __init__(self, work: T, thread: int, weight: int) -> None:
         self.work = work
         self.thread = thread
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.done = False
-        self.leads = False
-        self.orphan = False
-        self.landed = False
-        """Its caller was interrupted, but knows that it is done."""
-        self.ended = False
-        """Nothing is left to do for its caller."""
-        self.gate: Lock | None = None
-        self.group: Group[T] | None = None
-        """That it is led in."""
-
-
-class Group(Generic[T]):
-    """Jobs that are done together."""
-
-    __slots__ = ("jobs", "results")
-
-    def __init__(self) -> None:
-        self.jobs: list[Job[T]] = []
-        self.results: Sequence[Any] | None = None
-        """Each one's; None until all are there."""
+        self.weight = weight
 
 
 class Combiner(Generic[T]):
@@ -52,8 +48,8 @@ class Combiner(Generic[T]):
 
     `lead` returns each job's result, in order, a `QueueError` for one that failed; it may raise only what interrupts it,
     as `Landed` with the results if they are there. If they are not, the others of the group are led again, where that
-    is harmless (`again`); else they get `unknown`. `weigh` bounds a group: the jobs of one weigh at most `limit`
-    together, or are one. `orphaned` is told the work and the result of a job that was done after its caller had been interrupted.
+    is harmless (`again`); else they get `unknown`. The jobs of a group weigh at most `limit` together, or are one.
+    `orphaned` is told the work and the result of a job that was done after its caller had been interrupted.
 
     An interrupt (Ctrl-C) may come between any two steps of this, too. So whoever leads, or waits, ends that in a
     `finally`, and again if it was interrupted there, each step being harmless when repeated; and a thread that comes
@@ -66,7 +62,6 @@ class Combiner(Generic[T]):
         lead: Callable[[Sequence[T]], Sequence[Any]],
         *,
         parallel: int = 1,
-        weigh: Callable[[T], int] = lambda _: 1,
         limit: int = 1 << 16,
         unknown: type[QueueError] = StoreError,
         orphaned: Callable[[T, Any], None] = lambda _, __: None,
@@ -77,45 +72,49 @@ class Combiner(Generic[T]):
         self._runtime = runtime
         self._lead = lead
         self._parallel = parallel
-        self._weigh = weigh
         self._limit = limit
         self._unknown = unknown
         self._orphaned = orphaned
         self._brief = brief
         self._again = again
         self._ident = runtime.ident
+        self._lock = runtime.lock
         self._guard = runtime.lock()
         self._leading: list[int] = []
         """The threads that lead."""
         self._waiting: deque[Job[T]] = deque()
 
-    def run(self, work: T) -> Any:
+    def run(self, work: T, weight: int = 1) -> Any:
         """The job's result, once it is done by this thread or another; raises its error.
 
         Raises:
             Landed: this thread was interrupted, but the job is done.
         """
-        job = Job(work, self._ident())
-        group: Group[T] = Group()
+        job = Job(work, self._ident(), weight)
         try:
             try:
-                self._join(job, group)
-                if not group.jobs:
-                    self._wait(job, group)
-                if group.jobs:
-                    works = [one.work for one in group.jobs]
+                self._join(job)
+                if job.gate is not None:
+                    job.gate.acquire()  # until it is done, or this thread is to lead
+                    if not job.done:
+                        self._gather(job)
+                if job.jobs:
+                    works = [one.work for one in job.jobs]
                     try:
-                        group.results = self._lead(works)
+                        job.results = self._lead(works)
                     except Landed as landed:
-                        group.results = cast("Sequence[Any]", landed.result)
+                        job.results = cast("Sequence[Any]", landed.result)
                         raise landed.__cause__ or landed from None
             finally:
-                try:
-                    self._end(job, group)
-                finally:
-                    if not job.ended:
-                        self._end(job, group)
-                    group.jobs.clear()  # a job knows its group: what was handed out would stay until cycles are looked for
+                if job.done and not job.jobs:  # no call, so no interrupt
+                    job.landed = job.error is None
+                else:
+                    try:
+                        self._end(job)
+                    finally:
+                        if not job.ended:
+                            self._end(job)
+                        job.jobs = ()  # it is one of them: what was handed out would stay until cycles are looked for
         except BaseException as interrupt:
             if job.landed:
                 raise Landed(job.result) from interrupt
@@ -137,6 +136,8 @@ class Combiner(Generic[T]):
                     if not self._leading:
                         result = act(what)
                 return result
+            if len(self._leading) >= self._parallel:  # or was, just now: then `run` leads
+                return None
             token = [0]
             me = self._ident()
             try:
@@ -172,57 +173,48 @@ class Combiner(Generic[T]):
                     self._leading.remove(me)
                 token[0] = 0
 
-    def _join(self, job: Job[T], group: Group[T]) -> None:
-        """Lead, for a group of one; or get in line."""
+    def _join(self, job: Job[T]) -> None:
+        """Lead, with nobody else's job yet; or get in line."""
         me = job.thread
         with self._guard:
             if me in self._leading:
                 self._leading.remove(me)
             if len(self._leading) < self._parallel:
-                job.group = group
-                group.jobs.append(job)
+                job.jobs = [job]
                 self._leading.append(me)
             else:
-                job.gate = self._runtime.lock()
+                job.gate = self._lock()
                 job.gate.acquire()
                 self._waiting.append(job)
 
-    def _wait(self, job: Job[T], group: Group[T]) -> None:
-        """Sleep until the job is done, or this thread is to lead: then with as many behind it as a group may hold."""
-        assert job.gate is not None
-        job.gate.acquire()
-        if job.done:
-            return
+    def _gather(self, job: Job[T]) -> None:
+        """Lead, for as many of those behind it as a group may hold."""
         with self._guard:
-            if job in self._waiting:
-                self._waiting.remove(job)
-            job.group = group
-            group.jobs.append(job)
-            weight = self._weigh(job.work)
-            while self._waiting and not self._waiting[0].leads:
-                one = self._waiting[0]
-                weight += self._weigh(one.work)
+            waiting = self._waiting
+            if job in waiting:
+                waiting.remove(job)
+            job.jobs = jobs = [job]
+            weight = job.weight
+            while waiting and not waiting[0].leads:
+                one = waiting[0]
+                weight += one.weight
                 if weight > self._limit:
                     break
-                one.group = group
-                group.jobs.append(one)
-                self._waiting.popleft()
+                one.leader = job
+                jobs.append(one)
+                waiting.popleft()
 
-    def _end(self, job: Job[T], group: Group[T]) -> None:
+    def _end(self, job: Job[T]) -> None:
         """Hand the lead on and wake those whose jobs are done.
 
         Or the caller was interrupted while it waited: a job that nobody works on yet is withdrawn; the lead, if it was
         just handed over, goes on; what becomes of a job that somebody works on is told to `orphaned`.
         """
-        jobs = group.jobs
-        if not jobs and job.done:
-            job.landed = job.error is None
-            job.ended = True
-            return
+        jobs = job.jobs
         with self._guard:
-            if jobs and jobs[-1].group is group and jobs[-1] in self._waiting:  # interrupted just as it was taken
+            if jobs and jobs[-1].leader is job and jobs[-1] in self._waiting:  # interrupted just as it was taken
                 self._waiting.remove(jobs[-1])
-            self._settle(job, group)
+            self._settle(job)
             if not jobs and not job.done:
                 if job in self._waiting:
                     self._waiting.remove(job)
@@ -232,42 +224,41 @@ class Combiner(Generic[T]):
             if jobs or (job.leads and not job.done):
                 self._hand_on(job.thread)
         for one in jobs:
-            if one.group is group and one.done and one.gate is not None:  # not one that another leads by now
-                self._open(one)
+            gate = one.gate
+            # Not one that another leads by now.
+            if gate is not None and one.leader is job and one.done and gate.locked():
+                gate.release()
         job.ended = True
 
-    def _settle(self, leader: Job[T], group: Group[T]) -> None:
+    def _settle(self, leader: Job[T]) -> None:
         """Each of its jobs is done now, or back in line; under the guard."""
-        results = group.results
-        for index in range(len(group.jobs) - 1, -1, -1):
-            job = group.jobs[index]
-            if job.group is not group or job.done:
+        results = leader.results
+        jobs = leader.jobs
+        for index in range(len(jobs) - 1, -1, -1):
+            job = jobs[index]
+            if job.done or (job is not leader and job.leader is not leader):
                 continue
             if results is not None:
-                self._conclude(job, results[index])
+                result = results[index]
             elif self._again and job is not leader and not job.orphan:
                 self._give_back(job)
+                continue
             else:
-                self._conclude(
-                    job, self._unknown("the thread that worked for this one was interrupted: outcome unknown")
-                )
+                result = self._unknown("the thread that worked for this one was interrupted: outcome unknown")
+            if isinstance(result, QueueError):
+                job.error = result
+            else:
+                job.result = result
+            job.done = True
+            if job.orphan and job.error is None:
+                job.orphan = False
+                self._orphaned(job.work, job.result)
 
     def _give_back(self, job: Job[T]) -> None:
         """To the head of the line, once; under the guard."""
         if job not in self._waiting:
             self._waiting.appendleft(job)
-        job.group = None
-
-    def _conclude(self, job: Job[T], result: Any) -> None:
-        """It is done, one way or the other; under the guard."""
-        if isinstance(result, QueueError):
-            job.error = result
-        else:
-            job.result = result
-        job.done = True
-        if job.orphan and job.error is None:
-            job.orphan = False
-            self._orphaned(job.work, job.result)
+        job.leader = None
 
     def _hand_on(self, me: int) -> None:
         """Give the lead to those that have waited longest; under the guard. Each takes itself off the list."""
@@ -280,11 +271,7 @@ class Combiner(Generic[T]):
                 job.leads = True
             if job.thread not in self._leading:
                 self._leading.append(job.thread)
-            self._open(job)
-
-    @staticmethod
-    def _open(job: Job[T]) -> None:
-        """Wake its caller; twice is no more than once, since it waits only once."""
-        assert job.gate is not None
-        if job.gate.locked():
-            job.gate.release()
+            gate = job.gate
+            assert gate is not None
+            if gate.locked():  # twice is no more than once, since its caller waits only once
+                gate.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
 from pqueue.abc import Appends, Document, Version
 from pqueue.errors import (
@@ -82,8 +83,8 @@ class Growing:
         self._known = None
         self._writer = ""
 
-    def commit(self, records: Sequence[bytes]) -> None:
-        """Make the records the log's next items, all or none, as durable as the queue promises.
+    def commit(self, records: Sequence[bytes]) -> Literal[True]:
+        """Make the records the log's next items, all or none, as durable as the queue promises; True once they are.
 
         Raises:
             StoreFull, StoreError: they are not in the log, and never will be.
@@ -108,7 +109,7 @@ class Growing:
                 self._roll(known)
                 continue
             if self._append(known, shape, records):
-                return
+                return True
 
     def _append(self, known: _Known, shape: Shape, records: Sequence[bytes]) -> bool:
         """Whether they are in; False where the segment has another end, or is not there, which is known now."""

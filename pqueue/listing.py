@@ -6,6 +6,7 @@ Whoever swaps lists every segment that is there, other writers' too (rule 9), so
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from pqueue.abc import Document
 from pqueue.errors import (
@@ -129,8 +130,8 @@ class Listing:
         self._swap_seconds = 0.025
         self._heard = self._runtime.monotonic()
 
-    def commit(self, records: Sequence[bytes]) -> None:
-        """Make the records the log's next items, all or none.
+    def commit(self, records: Sequence[bytes]) -> Literal[True]:
+        """Make the records the log's next items, all or none; True once they are.
 
         Raises:
             StoreFull, StoreRefused: they are not in the log, and never will be.
@@ -142,6 +143,7 @@ class Listing:
             commit.finish()
         finally:
             commit.end()
+        return True
 
     def abandon(self, upload: _Upload) -> None:
         """Send nothing of it: its number is passed over, so its followers are given up, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from pqueue.combine import Combiner
 from pqueue.errors import Landed, PutUncertain, QueueError, ShutDown, StoreError, TooLarge
@@ -37,7 +38,6 @@ class Log:
             self._parts.runtime,
             self._lead,
             parallel=self._way.parallel,
-            weigh=_weight,
             limit=min(self.max_bytes, 1 << 20),
             unknown=PutUncertain,
             brief=self._way.parallel == 1 and self._parts.brief,
@@ -123,12 +123,8 @@ class Log:
         weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else measured(records)
         if weight > self.max_bytes or len(records) > MAX_RECORDS:
             raise self._too_large(records)
-        if not self._combiner.alone(self._committed, records):
-            self._combiner.run(records)
-
-    def _committed(self, records: Sequence[bytes]) -> bool:
-        self._way.commit(records)
-        return True
+        if not self._combiner.alone(self._way.commit, records):
+            self._combiner.run(records, weight + 16 * len(records))
 
     def _too_large(self, records: Sequence[bytes]) -> TooLarge:
         return TooLarge(
@@ -180,7 +176,7 @@ class Log:
                     return
                 while sent < len(batch):
                     part = self._part(batch, sent)
-                    self._combiner.run(part)
+                    self._combiner.run(part, _weight(part))
                     sent += len(part)
             except Landed as landed:
                 self._keep(batch[sent + len(part) :])
@@ -210,7 +206,7 @@ class Log:
             self._size += sum(map(len, batch))
 
     def _lead(self, works: Sequence[Sequence[bytes]]) -> Sequence[QueueError | None]:
-        records = works[0] if len(works) == 1 else [record for work in works for record in work]
+        records = works[0] if len(works) == 1 else list(chain.from_iterable(works))
         done = [None] * len(works)
         try:
             if records:

@@ -163,6 +163,8 @@ class Runtime:
         """Seconds on a clock that only goes forward (and does not stop while the machine sleeps, where there is one)."""
         self.ident: Callable[[], int] = threading.get_ident
         """Who runs: the thread."""
+        self.lock: Callable[[], Lock] = threading.Lock
+        """Makes a lock; any thread may release it."""
 
     def wall_ms(self) -> int:
         """Milliseconds since the epoch on this machine's clock: recorded for people, compared only after a reboot."""
@@ -171,10 +173,6 @@ class Runtime:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
-
-    def lock(self) -> Lock:
-        """A lock; any thread may release it."""
-        return threading.Lock()
 
     def event(self) -> Event:
         """An event."""

@@ -11,7 +11,7 @@ import pqueue
 import pqueue_local
 import pqueue_memory
 import pqueue_s3
-from pqueue.combine import Combiner, Group, Job
+from pqueue.combine import Combiner, Job
 from pqueue.errors import Landed, StoreError
 from pqueue.runtime import REAL
 from tests.support.points import ONLY, Interrupted, counting, in_time
@@ -216,18 +216,17 @@ def test_no_comprehension_that_filters_is_in_a_block_that_has_a_lock():
 def test_a_job_that_another_leads_by_now_is_not_woken_by_who_was_interrupted(monkeypatch):
     """Two that open one gate at once would be one too many."""
     combiner = Combiner(REAL, lambda works: [True] * len(works), again=True)
-    own, other = Job("own", 1), Job("other", 2)
+    own, other = Job("own", 1, 1), Job("other", 2, 1)
     other.gate = REAL.lock()
     other.gate.acquire()
-    group = Group()
-    group.jobs = [own, other]
-    own.group = other.group = group
+    own.jobs = [own, other]
+    other.leader = own
 
     def handed_on(_):
-        other.group, other.done = Group(), True  # led by another thread, which opens the gate next
+        other.leader, other.done = Job("another", 3, 1), True  # led by another thread, which opens the gate next
 
     monkeypatch.setattr(combiner, "_hand_on", handed_on)
-    combiner._end(own, group)
+    combiner._end(own)
     assert list(combiner._waiting) == [other]
     assert other.gate.locked()
 
@@ -235,12 +234,53 @@ def test_a_job_that_another_leads_by_now_is_not_woken_by_who_was_interrupted(mon
 def test_a_job_that_was_withdrawn_is_not_put_in_line_again(monkeypatch):
     """Nobody would get what it takes."""
     combiner = Combiner(REAL, lambda works: [True] * len(works), again=True)
-    own, other = Job("own", 1), Job("other", 2)
-    group = Group()
-    group.jobs = [own, other]
-    own.group = other.group = group
+    own, other = Job("own", 1, 1), Job("other", 2, 1)
+    own.jobs = [own, other]
+    other.leader = own
     monkeypatch.setattr(combiner, "_hand_on", lambda _: None)
-    combiner._end(own, group)
+    combiner._end(own)
     combiner._waiting.remove(other)  # its caller was interrupted
-    combiner._end(own, group)  # as was this
+    combiner._end(own)  # as was this
     assert list(combiner._waiting) == []
+
+
+def test_what_becomes_of_a_job_is_told_if_its_caller_was_interrupted_while_another_worked_on_it():
+    begun = {"first": threading.Event(), "second": threading.Event()}
+    ends = {"first": threading.Event(), "second": threading.Event()}
+    orphans = []
+
+    def lead(works):
+        begun[works[0]].set()
+        ends[works[0]].wait(20)
+        return [work.upper() for work in works]
+
+    combiner = Combiner(REAL, lead, orphaned=lambda work, result: orphans.append((work, result)))
+
+    class Gate:
+        """Its second acquire, where its caller waits, is interrupted once another thread has taken the job."""
+
+        def __init__(self):
+            self._lock, self._waits = threading.Lock(), False
+            self.locked, self.release = self._lock.locked, self._lock.release
+
+        def acquire(self):
+            if self._waits:
+                ends["first"].set()
+                assert begun["second"].wait(20)
+                raise KeyboardInterrupt
+            self._waits = True
+            return self._lock.acquire()
+
+    threads = [threading.Thread(target=combiner.run, args=(work,), daemon=True) for work in begun]
+    threads[0].start()
+    assert begun["first"].wait(20)
+    threads[1].start()
+    while not combiner._waiting:
+        time.sleep(0.0001)
+    combiner._lock = Gate
+    with pytest.raises(KeyboardInterrupt):
+        combiner.run("mine")
+    ends["second"].set()
+    for thread in threads:
+        thread.join(20)
+    assert orphans == [("mine", "MINE")]
