@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -17,10 +16,11 @@ from weakref import ref
 from pqueue import lives, plugins
 from pqueue.abc import Codec, SegmentStore, Serializer
 from pqueue.ahead import Ahead
+from pqueue.arrears import Arrears
 from pqueue.bounds import Bound
 from pqueue.claims import Consumer
 from pqueue.dead import Dead
-from pqueue.errors import Empty, Landed, QueueError, SerializationError, ShutDown, StoreError
+from pqueue.errors import Empty, QueueError, SerializationError, ShutDown, StoreError
 from pqueue.leases import Leases
 from pqueue.lending import Lending
 from pqueue.log import Log
@@ -138,8 +138,8 @@ class Queue(Generic[T]):
         self._rates = Rates(runtime)
         self._tasks = Tasks(runtime)
         self._count = self._tasks.one
-        self._owed: deque[Sequence[T]] = deque()
-        self._paying, self._closing = runtime.lock(), runtime.lock()  # for `_owed`; for one close at a time
+        self._arrears: Arrears[T] = Arrears(runtime)
+        self._closing = runtime.lock()  # for one at a time
         self._shut = False
         """Nothing is put any more."""
         self._ended = False
@@ -436,7 +436,7 @@ class Queue(Generic[T]):
         """Hand out what is owed first; make known that there is room."""
         if self._ended and not self._closed:
             raise _shut_down()
-        items = (self._owed and self._paid(n)) or self._looked(self._takes, n)
+        items = (self._arrears.owed and self._arrears.pay(n)) or self._looked(self._takes, n)
         if items and self._bound is not None:
             try:
                 self._waiting.tell()
@@ -445,26 +445,9 @@ class Queue(Generic[T]):
                 raise
         return items
 
-    def _paid(self, n: int) -> Sequence[T]:
-        """At most `n` of what is owed."""
-        items: Sequence[T] = ()
-        try:
-            with self._paying:
-                if self._owed:
-                    items = self._owed[0]
-                    self._owed[0] = items[n:]
-                    if not self._owed[0]:
-                        del self._owed[0]
-        except BaseException:
-            if items:
-                self._owe(items[:n])
-            raise
-        return items[:n]
-
     def _owe(self, items: Sequence[T]) -> None:
         """They are taken, and the call was interrupted: the next one hands them out."""
-        with self._paying:
-            self._owed.appendleft(items)
+        self._arrears.owe(items)
         self._gets_plainly = False
 
     def _looked(self, take: Callable[..., M], *how: Any) -> M:
@@ -571,7 +554,7 @@ class Queue(Generic[T]):
     def qsize(self) -> int:
         """Items that could be handed out to this object now; not those that others have claimed or that are delayed."""
         ahead = len(self._ahead.held()) if self._ahead is not None else 0
-        return self._consumer.available() + ahead + self._log.buffered + sum(map(len, tuple(self._owed)))
+        return self._consumer.available() + ahead + self._log.buffered + len(self._arrears.items)
 
     def empty(self) -> bool:
         """Whether nothing could be handed out to this object now; another's act may change it at any time."""
@@ -587,8 +570,7 @@ class Queue(Generic[T]):
         """Items put and not acknowledged, this object's buffer included; an upper bound while others act."""
         waiting = self._consumer.waiting()
         held = self._unanswered()  # afterwards: what goes out meanwhile is counted, not taken off twice
-        owed = sum(map(len, tuple(self._owed)))
-        return max(0, waiting - held) + self._log.buffered + owed
+        return max(0, waiting - held) + self._log.buffered + len(self._arrears.items)
 
     def __bool__(self) -> bool:
         """True, as an open file is."""
@@ -603,7 +585,7 @@ class Queue(Generic[T]):
             raise ValueError("'n' must be a positive number")
         if self._closed:
             raise _closed()
-        found = [item for items in tuple(self._owed) for item in items]
+        found = self._arrears.items
         found += self._ahead.held() if self._ahead is not None else ()
         if len(found) < n:
             glance = Glance(self._store, self._parts.codecs)
@@ -626,9 +608,7 @@ class Queue(Generic[T]):
         if self._closed:
             raise _closed()
         self._log.flush()
-        count = 0
-        while self._owed:
-            count += len(self._owed.popleft())
+        count = self._arrears.drop()
         if self._ahead is not None:
             count += self._ahead.drain()
             self._ahead.flush()
@@ -696,7 +676,7 @@ class Queue(Generic[T]):
                 underway = self._consumer.underway
                 try:
                     underway.end()
-                    self._restore()
+                    self._arrears.settle(self._consumer.restore, self._put_late)
                     self._log.finish()
                 except BaseException:
                     underway.ending = False
@@ -715,20 +695,7 @@ class Queue(Generic[T]):
             raise
         self._let_go()
 
-    def _restore(self) -> None:
-        """See to it that others get what is owed to this object's callers."""
-        with self._paying:
-            self._owed.extend(self._consumer.restore())
-            while self._owed:
-                try:
-                    self._put_late(self._owed[0])
-                except Landed as landed:
-                    del self._owed[0]
-                    raise landed.__cause__ or landed from None
-                del self._owed[0]
-
     def _put_late(self, items: Sequence[T]) -> None:
-        log.warning("an interrupted call had taken items that are put again, at the end: %d", len(items))
         dumps = self._dumps
         self._log.land([dumps(item) for item in items])
 
@@ -779,8 +746,7 @@ class Queue(Generic[T]):
             self._bound.forget()
         self._tasks.forget()
         self._count = self._tasks.one
-        self._owed.clear()
-        self._paying = self._runtime.lock()
+        self._arrears.forget()
         self._closing = self._runtime.lock()
 
 

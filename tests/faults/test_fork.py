@@ -77,7 +77,7 @@ def test_a_child_closes_what_another_thread_of_its_parent_was_closing(place):
             queue.close()
             tell(1)
 
-        with queue._closing, queue._paying:
+        with queue._closing, queue._arrears.paying:
             child = Child(work)
         child.join(30)
         assert child.told == [1]

@@ -280,7 +280,7 @@ def owing(place, monkeypatch):
         queue._waiting.tell = interrupted
         with pytest.raises(KeyboardInterrupt):
             queue.get()
-    assert [*queue._owed] == [["a"]], "the second call was interrupted as it handed out what was owed"
+    assert [*queue._arrears.owed] == [["a"]], "the second call was interrupted as it handed out what was owed"
     begun, land = threading.Event(), queue._log.land
 
     def slow(records):
@@ -338,10 +338,10 @@ def test_what_is_owed_is_handed_out_in_parts(place, cut):
         cut(queue)
         with pytest.raises(KeyboardInterrupt):
             queue.get_many(4)
-        queue._owed.append(queue.get_many(4))
+        queue._arrears.owed.append(queue.get_many(4))
         assert queue.get_many(3) == ["a", "b", "c"]
         assert queue.get_many(3) == ["d"]
-        assert not queue._owed
+        assert not queue._arrears.owed
         assert list(queue) == ["e", "f"]
 
 
