@@ -51,7 +51,7 @@ TORN_END = (
 
 
 class Frame(NamedTuple):
-    """A whole frame, checked."""
+    """A whole frame, checked; or a run of them that hold a bare record each."""
 
     first: int
     """The offset of its first record within the segment (rule 27)."""
@@ -59,6 +59,8 @@ class Frame(NamedTuple):
     body: bytes
     """Lengths and records, still encoded if the segment has codecs."""
     flags: int
+    run: Sequence[bytes] = ()
+    """A run's records. Each was put by itself, perhaps by several producers: what one made of its own is not another's."""
 
 
 class Records(Sequence[bytes]):
@@ -210,6 +212,7 @@ class Shape:
     def decode(self, data: bytes, at: int, count: int) -> Decoded:
         """The whole frames of `data`, which starts at position `at` of the segment, behind `count` items."""
         frames: list[Frame] = []
+        run: list[bytes] = []
         pos = 0
         size = len(data)
         seed = self.seed
@@ -225,6 +228,14 @@ class Shape:
             if first != count or stop > size or flags & ~_KNOWN or crc32(view[pos + 4 : stop], seed) != check:
                 end = End.TORN
                 break
+            if flags == 1:
+                run.append(data[pos + FRAME : stop])
+                count += 1
+                pos = stop
+                continue
+            if run:
+                frames.append(Frame(count - len(run), len(run), b"", 1, run))
+                run = []
             if flags & _SEAL:
                 pos = stop
                 end = End.SEALED
@@ -233,6 +244,8 @@ class Shape:
             frames.append(Frame(first, number, data[pos + FRAME : stop], flags))
             count += number
             pos = stop
+        if run:
+            frames.append(Frame(count - len(run), len(run), b"", 1, run))
         return Decoded(frames, at + pos, count, end)
 
     def wants(self, data: bytes, count: int) -> int:
@@ -282,6 +295,8 @@ class Shape:
         Raises:
             CorruptSegment: its codecs do not decode it, or its lengths do not add up.
         """
+        if frame.run:
+            return frame.run, None
         body = frame.body
         flags = frame.flags
         if flags & _ENCODED:

@@ -110,7 +110,8 @@ class _Cursor:
             self._records = ()
         try:
             while self._first + len(self._records) - item < wanted and self._advance(item, wanted, entry):
-                pass
+                if self.scanner.drained and not self._frames and self._holds(item):
+                    break
         except Damage:  # and nothing that a signal's handler may raise
             self._whole = True
             raise

@@ -28,6 +28,8 @@ class Scanner:
         self.count = 0
         """Items up to there."""
         self.end = End.OPEN
+        self.drained = False
+        """Whether the last look met the end of a segment that grows: another finds only what has come since."""
         self._store = store
         self._text = str(name)
         self._codecs = codecs
@@ -73,7 +75,8 @@ class Scanner:
             ahead, self._ahead = self._ahead, None
             return self._store.read(self._text, start) if ahead is None else ahead.result()[start:]
         data = self._store.read(self._text, start, start + self._chunk)
-        if len(data) == self._chunk:
+        self.drained = len(data) < self._chunk
+        if not self.drained:
             self._chunk = min(CHUNK, 2 * self._chunk)
         return data
 

@@ -99,6 +99,8 @@ class MsgpackSerializer(Serializer):
             SerializationError: one of them can't be read.
         """
         count = len(records)
+        if count == 1:
+            return [self.loads(records[0])]
         joined = getattr(records, "joined", None)
         if joined is not None:
             # What was put at once, by one producer: whatever it may have made of the seams is its own.

@@ -349,6 +349,24 @@ def test_objects_of_one_queue_interleave_and_each_producers_order_holds(place):
         queue.close()
 
 
+def test_a_get_at_the_end_of_the_log_reads_once(place, monkeypatch):
+    """What came with the read that met the end is all there was; a read more finds out nothing."""
+    with place.open(ack_linger=0) as queue:
+        queue.put("a")
+        assert queue.get() == "a"
+        read, count = queue._store.read, []
+
+        def counted(*what):
+            count.append(what)
+            return read(*what)
+
+        monkeypatch.setattr(queue._store, "read", counted)
+        for item in ("b", "c", "d"):
+            queue.put(item)
+            assert queue.get() == item
+        assert len(count) == 3
+
+
 def test_an_item_the_serializer_refuses_fails_its_own_put_and_nothing_else(place):
     with place.open() as queue:
         queue.put(1)

@@ -158,3 +158,27 @@ def test_the_parts_of_a_frame_know_its_places_from_each_other():
     assert second._ends is first._ends
     assert len(second._ends) == 4
     assert list(second) == [b"bc", b"d"]
+
+
+def test_frames_of_a_record_each_are_one_run_up_to_one_of_another_kind():
+    """As they are: joined, what one producer made of its own record could be taken for another's."""
+    batches = [[b"a"], [b""], [b"bc", b"d"], [b"e"]]
+    data = b"".join(SHAPE.frame(batch, first) for batch, first in zip(batches, (0, 1, 2, 4), strict=True))
+    found = SHAPE.decode(data + SHAPE.frame([b"f"], 5, at_ms=9) + SHAPE.frame([b"g"], 6), 46, 0)
+    assert [(frame.first, frame.count, list(SHAPE.records(frame))) for frame in found.frames] == [
+        (0, 2, [b"a", b""]),
+        (2, 2, [b"bc", b"d"]),
+        (4, 1, [b"e"]),
+        (5, 1, [b"f"]),
+        (6, 1, [b"g"]),
+    ]
+    assert not hasattr(SHAPE.records(found.frames[0]), "joined")
+    assert [SHAPE.opened(frame)[1] for frame in found.frames] == [None, None, None, 9, None]
+
+
+@pytest.mark.parametrize("ending", [b"", SHAPE.seal(3), SHAPE.frame([b"d"], 3)[:-1]])
+def test_a_run_ends_with_the_last_whole_frame(ending):
+    data = b"".join(SHAPE.frame([record], first) for first, record in enumerate([b"a", b"b", b"c"]))
+    found = SHAPE.decode(data + ending, 46, 0)
+    assert (records(found), found.count, len(found.frames)) == ([b"a", b"b", b"c"], 3, 1)
+    assert found.at == 46 + len(data) + (len(ending) if found.end is End.SEALED else 0)
