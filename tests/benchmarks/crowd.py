@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pqueue
-from tests.benchmarks.handmade import SqliteQueue
+from tests.benchmarks.handmade import BareFiles, SqliteQueue
 from tests.benchmarks.harness import Figure, Row, Run
 from tests.benchmarks.peers import DiskCache, Polled
 from tests.benchmarks.rounds import ITEMS, beside, paced
@@ -182,7 +182,7 @@ def rows(folder: Path, name: str, scale: float) -> Iterator[Row]:
         lambda: crowd(count).run(fresh(lambda path: pqueue.open(path / "queue"))),
         [
             beside(kind, functools.partial(others, kind), 3.0 if kind is SqliteQueue else None)
-            for kind in (SqliteQueue, DiskCache)
+            for kind in (SqliteQueue, BareFiles, DiskCache)
         ],
         FIGURES,
     )

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import marshal
+import mmap
 import os
+import select
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
+from struct import Struct
 from typing import Any, ClassVar
 
 import ormsgpack
 
 import pqueue
 
+_BARE = Struct("<QQ")
 HEADER = bytes(16)
 """As many bytes as a frame's header has, so that both write the same."""
 
@@ -124,6 +130,117 @@ class Recipe:
 
     def close(self) -> None:
         pass
+
+
+class BareFiles:
+    """The least that a queue of two files can be in Python: a locked append for a put, a locked position for a get.
+
+    No checksum, no claim, no look at whether the files are still there, no thread but one; a write that was cut short ends it.
+    """
+
+    name: ClassVar[str] = "bare files"
+    settings: ClassVar[str] = (
+        "flock and write for a put; flock, a mapped position and its pwrite for a get; nothing checked"
+    )
+    package: ClassVar[str] = "ormsgpack"
+    pace: ClassVar[float] = 1.0
+
+    def __init__(self, path: Path) -> None:
+        self._log = os.open(path / "log", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+        self._slot = os.open(path / "slot", os.O_CREAT | os.O_RDWR, 0o600)
+        if not os.fstat(self._slot).st_size:
+            os.pwrite(self._slot, bytes(8), 0)
+        self._position = mmap.mmap(self._slot, 8)
+        self._start = self._whole = 0
+        self._read = b""
+
+    def put(self, item: Any) -> None:
+        self._append(ormsgpack.packb(item), 1)
+
+    def _append(self, body: bytes, count: int) -> None:
+        frame = _BARE.pack(len(body), count) + body
+        fcntl.flock(self._log, fcntl.LOCK_EX)
+        os.write(self._log, frame)
+        fcntl.flock(self._log, fcntl.LOCK_UN)
+
+    def get(self) -> Any:
+        return ormsgpack.unpackb(self._taken()[0])
+
+    def _taken(self) -> tuple[bytes, int]:
+        """The next frame's body and count; the position is behind it then."""
+        fcntl.flock(self._slot, fcntl.LOCK_EX)
+        try:
+            start = int.from_bytes(self._position, "little")
+            at = start - self._start
+            if not 0 <= at < self._whole:
+                self._read_ahead(start)
+                at = 0
+            size, count = _BARE.unpack_from(self._read, at)
+            end = at + 16 + size
+            os.pwrite(self._slot, (self._start + end).to_bytes(8, "little"), 0)
+        finally:
+            fcntl.flock(self._slot, fcntl.LOCK_UN)
+        return self._read[at + 16 : end], count
+
+    def _read_ahead(self, start: int) -> None:
+        """Some frames from `start` on."""
+        self._start, self._whole = start, 0
+        self._read = os.pread(self._log, 1 << 18, start)
+        while len(self._read) >= self._whole + 16:
+            end = self._whole + 16 + _BARE.unpack_from(self._read, self._whole)[0]
+            if end > len(self._read):
+                break
+            self._whole = end
+        if not self._whole:
+            raise pqueue.Empty
+
+    def close(self) -> None:
+        self._position.close()
+        os.close(self._slot)
+        os.close(self._log)
+
+
+class BareBatches(BareFiles):
+    """The same by the batch: what was put at once is got at once."""
+
+    settings: ClassVar[str] = (
+        "flock and write for each put_many; get_many takes what one of them put, unpacked in one piece"
+    )
+
+    def put_many(self, items: Sequence[Any]) -> None:
+        self._append(b"".join([ormsgpack.packb(item) for item in items]), len(items))
+
+    def get_many(self, count: int) -> list[Any]:
+        body, found = self._taken()
+        if found != count:
+            raise ValueError(f"{found} were put at once, not {count}")
+        items: list[Any] = ormsgpack.unpackb(b"\xdd" + found.to_bytes(4, "big") + body)
+        return items
+
+
+class BarePipe:
+    """The least that an item from process to process can take: 32 bytes in a pipe, which keeps nothing."""
+
+    name: ClassVar[str] = "a bare pipe"
+    settings: ClassVar[str] = "a FIFO, poll, 32 bytes an item; nothing is kept"
+
+    def __init__(self, path: Path) -> None:
+        with suppress(FileExistsError):
+            os.mkfifo(path / "pipe", 0o600)
+        self._fd = os.open(path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+
+    def put(self, item: str) -> None:
+        os.write(self._fd, item.encode().ljust(32))
+
+    def get(self, timeout: float) -> str:
+        if not self._poll.poll(1000 * timeout):
+            raise pqueue.Empty
+        return os.read(self._fd, 32).decode()
+
+    def close(self) -> None:
+        os.close(self._fd)
 
 
 class BareAppend:

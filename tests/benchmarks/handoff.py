@@ -1,7 +1,8 @@
 """Hand-off between two idle processes of a machine: `python -m tests.benchmarks.handoff`.
 
 A consumer waits in `get` while a producer puts an item now and then. Measures the time from the put's beginning to the get's
-return, and the processor time that a consumer takes for waiting where nothing comes; beside sqlite3 looked at every millisecond.
+return, and the processor time that a consumer takes for waiting where nothing comes; beside sqlite3 looked at every millisecond,
+and a bare pipe.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pqueue
-from tests.benchmarks.handmade import SqliteQueue
+from tests.benchmarks.handmade import BarePipe, SqliteQueue
 from tests.benchmarks.harness import Beside, Figure, Row, options, run
 from tests.benchmarks.peers import Polled
 from tests.support.children import Child
@@ -85,7 +86,8 @@ def rows(folder: Path, scale: float) -> Iterator[Row]:
             Beside(
                 "sqlite3, looked at each ms",
                 lambda: both(folder, lambda path: Polled(SqliteQueue(path)), count, seconds),
-            )
+            ),
+            Beside(BarePipe.name, lambda: both(folder, BarePipe, count, seconds), BarePipe.settings),
         ],
         figures=(
             Figure("p50", "us", 200, at_most=True),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks import anatomy, backlog, crowd, handoff, work
-from tests.benchmarks.handmade import BareAppend, GroupCommit, Recipe, SqliteQueue
+from tests.benchmarks.handmade import BareAppend, BareBatches, BareFiles, GroupCommit, Recipe, SqliteQueue
 from tests.benchmarks.harness import Beside, Row, options, run
 from tests.benchmarks.peers import DiskCache, Huey, Kind, Lite, PersistQueue, Queuelib
 from tests.benchmarks.rounds import BATCH, ITEMS, Bench, beside, ours, paced
@@ -27,7 +27,7 @@ def one_by_one(bench: Bench, name: str, scale: float) -> Iterator[Row]:
     for what, round_of, goal in (("put", bench.put, 3.0), ("get", bench.get, 4.0)):
         others = [
             beside(kind, functools.partial(round_of, count=paced(kind, one)), goal if not place else None)
-            for place, kind in enumerate((SqliteQueue, Lite, DiskCache, PersistQueue))
+            for place, kind in enumerate((SqliteQueue, BareFiles, Lite, DiskCache, PersistQueue))
         ]
         yield Row("one by one, written", f"{what}, {name}", round_of(written, one), others)
     for what, round_of in (("put", bench.put), ("get", bench.get)):
@@ -41,8 +41,11 @@ def one_by_one(bench: Bench, name: str, scale: float) -> Iterator[Row]:
 def by_thousands(bench: Bench, name: str, scale: float) -> Iterator[Row]:
     count = max(1, int(300_000 * scale) // BATCH) * BATCH
     for what, round_of, goal in (("put_many", bench.put_many, 3.0), ("get_many", bench.get_many, 8.0)):
-        other = beside(SqliteQueue, functools.partial(round_of, count=count), goal)
-        yield Row("by 1000, written", f"{what}, {name}", round_of(ours(), count), [other])
+        others = [
+            beside(kind, functools.partial(round_of, count=count), goal if kind is SqliteQueue else None)
+            for kind in (SqliteQueue, BareBatches)
+        ]
+        yield Row("by 1000, written", f"{what}, {name}", round_of(ours(), count), others)
 
 
 def synced(bench: Bench, name: str, scale: float) -> Iterator[Row]:

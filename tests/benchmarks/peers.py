@@ -216,7 +216,9 @@ class Polled:
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
-        self.put, self.put_many, self.close = queue.put, queue.put_many, queue.close
+        self.put, self.close = queue.put, queue.close
+        if hasattr(queue, "put_many"):
+            self.put_many = queue.put_many
 
     def get(self, timeout: float = float("inf")) -> Any:
         until = time.monotonic() + timeout
