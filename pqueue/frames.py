@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import accumulate, pairwise
 from typing import NamedTuple, overload
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from pqueue.abc import Codec
 from pqueue.errors import CorruptSegment, NewerFormat

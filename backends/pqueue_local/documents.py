@@ -3,7 +3,8 @@
 import os
 import sys
 from time import monotonic, time_ns
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from pqueue.abc import SAME, Document, Same, Version
 from pqueue.errors import DocumentChanged, QueueError, StoreRefused, SyncFailed

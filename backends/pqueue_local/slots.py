@@ -6,7 +6,8 @@ docs/format-folder.md holds them with an example.
 from collections.abc import Sequence
 from struct import Struct
 from typing import NamedTuple
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 COUNT = 3
 STEP = 1 << 20

@@ -5,6 +5,7 @@ from zlib import crc32
 
 import pytest
 
+from pqueue import frames
 from pqueue.errors import CorruptSegment, NewerFormat
 from pqueue.frames import FRAME, End, Shape
 from pqueue.names import Name
@@ -71,6 +72,16 @@ def test_any_flipped_bit_is_found():
         found = SHAPE.decode(bytes(flipped), 46, 3)
         assert not found.frames
         assert found.end is End.TORN
+
+
+def test_the_checksum_is_zlibs():
+    """It is another library's, since that is twenty times as fast; what the standard one reads is what we write."""
+    chance = random.Random(7)
+    data = chance.randbytes(1 << 17)
+    view = memoryview(data)
+    for size in (*range(600), 4095, 65_536, (1 << 17) - 16):
+        start, seed = chance.randrange(16), chance.getrandbits(32)
+        assert frames.crc32(view[start : start + size], seed) == crc32(data[start : start + size], seed)
 
 
 def test_zero_bytes_are_no_frame():
