@@ -280,8 +280,8 @@ class Serializer(ABC):
     def loads_many(self, records: Sequence[bytes]) -> Sequence[Any]:
         """The items of many records, in order; a plug-in overrides it where that is faster than one by one.
 
-        Records that one producer put at once come as a sequence with `joined`, their bytes one behind another: to cut
-        them out one by one may take longer than to read them.
+        Records that one producer put at once come as a sequence with `joined`, their bytes one behind another (`bytes`, or
+        a `memoryview`): to cut them out one by one may take longer than to read them.
 
         Raises:
             SerializationError: one of them can't be read.

@@ -16,6 +16,8 @@ from pqueue.abc import Codec
 from pqueue.errors import CorruptSegment, NewerFormat
 from pqueue.names import Name
 
+_new = tuple.__new__  # a NamedTuple's own takes twice as long
+
 MAGIC = b"\x89pqs\r\n\x1a\n"
 FORMAT = 1
 _CRC32 = 1
@@ -57,8 +59,8 @@ class Frame(NamedTuple):
     first: int
     """The offset of its first record within the segment (rule 27)."""
     count: int  # type: ignore[assignment]  # as in Name
-    body: bytes
-    """Lengths and records, still encoded if the segment has codecs."""
+    body: bytes | memoryview
+    """Lengths and records, still encoded if the segment has codecs: where they were read, not copied."""
     flags: int
     run: Sequence[bytes] = ()
     """A run's records. Each was put by itself, perhaps by several producers: what one made of its own is not another's."""
@@ -69,7 +71,7 @@ class Records(Sequence[bytes]):
 
     __slots__ = ("_body", "_ends", "_lengths", "_start", "_stop")
 
-    def __init__(self, body: bytes, lengths: array[int], start: int = 0, stop: int | None = None) -> None:
+    def __init__(self, body: bytes | memoryview, lengths: array[int], start: int = 0, stop: int | None = None) -> None:
         """Of all records, whose lengths stand before them in `body`, those from `start` to `stop`."""
         self._body = body
         self._lengths = lengths
@@ -87,11 +89,11 @@ class Records(Sequence[bytes]):
     def body(self) -> bytes:
         """Of a frame that holds just these: lengths, then records."""
         if len(self) == len(self._lengths):
-            return self._body
+            return bytes(self._body)
         return self._lengths[self._start : self._stop].tobytes() + self.joined
 
     @property
-    def joined(self) -> bytes:
+    def joined(self) -> bytes | memoryview:
         """All of them, one behind another: one producer put them at once, so how they join is its own doing."""
         count = len(self._lengths)
         if self._start == 0 and self._stop == count:
@@ -109,8 +111,10 @@ class Records(Sequence[bytes]):
         return self._stop - self._start
 
     def __iter__(self) -> Iterator[bytes]:
-        body = self._body
-        return iter([body[start:stop] for start, stop in pairwise(self._placed()[self._start : self._stop + 1])])
+        ends = self._placed()[self._start : self._stop + 1]
+        first = ends[0]
+        body = bytes(self._body[first : ends[-1]])  # a view is dearer to cut up than to copy
+        return iter([body[start - first : stop - first] for start, stop in pairwise(ends)])
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -128,7 +132,7 @@ class Records(Sequence[bytes]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         ends = self._placed()
-        return self._body[ends[self._start + index] : ends[self._start + index + 1]]
+        return bytes(self._body[ends[self._start + index] : ends[self._start + index + 1]])
 
 
 class Decoded(NamedTuple):
@@ -235,19 +239,19 @@ class Shape:
                 pos = stop
                 continue
             if run:
-                frames.append(Frame(count - len(run), len(run), b"", 1, run))
+                frames.append(_new(Frame, (count - len(run), len(run), b"", 1, run)))
                 run = []
             if flags & _SEAL:
                 pos = stop
                 end = End.SEALED
                 break
             number = flags & _COUNT
-            frames.append(Frame(first, number, data[pos + FRAME : stop], flags))
+            frames.append(_new(Frame, (first, number, view[pos + FRAME : stop], flags, ())))
             count += number
             pos = stop
         if run:
-            frames.append(Frame(count - len(run), len(run), b"", 1, run))
-        return Decoded(frames, at + pos, count, end)
+            frames.append(_new(Frame, (count - len(run), len(run), b"", 1, run)))
+        return _new(Decoded, (frames, at + pos, count, end))
 
     def wants(self, data: bytes, count: int) -> int:
         """Bytes that the frame at the start of `data` would take if its header is to be believed; 0 if it can't be."""
@@ -304,7 +308,7 @@ class Shape:
             place = self._place + _CHECK.pack(frame.first)
             try:
                 for codec in reversed(self._codecs):
-                    body = codec.decode(body, place)
+                    body = codec.decode(bytes(body), place)
             except ValueError as error:
                 raise CorruptSegment(f"a codec can't decode the frame of item {frame.first}: {error}") from error
         at_ms = None
@@ -313,7 +317,7 @@ class Shape:
             body = body[_TIME.size :]
         count = frame.count
         if count == 1:
-            return [body], at_ms
+            return [bytes(body)], at_ms
         lengths = array("I")
         lengths.frombytes(body[: 4 * count])
         if len(lengths) != count or 4 * count + sum(lengths) != len(body):

@@ -79,7 +79,11 @@ class Picker:
             if not self._decode_ahead(ordinal, offset, count):
                 return ()
             at = 0
-        return self._items[at : at + count]
+        items = self._items
+        if len(items) == count:  # given away as they are; a swap that is lost has them decoded again
+            self._items = ()
+            return items
+        return items[at : at + count]
 
     def _decode_ahead(self, ordinal: int, offset: int, count: int) -> bool:
         """Decode what comes at `next`, all but a closed segment's last item: taking that one moves `next` on."""

@@ -350,7 +350,8 @@ class Queue(Generic[T]):
             raise ValueError("'n' must be a positive number")
         if timeout is not None and block:
             check_timeout(timeout)
-        return list(self._counted(n) or self._wait(lambda: self._counted(n), block, timeout))
+        items = self._counted(n) or self._wait(lambda: self._counted(n), block, timeout)
+        return items if isinstance(items, list) else list(items)
 
     def __iter__(self) -> Iterator[T]:
         """Get until nothing can be handed out: each item is acknowledged as it comes, as by `get`, and not before."""

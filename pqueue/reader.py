@@ -24,6 +24,8 @@ log = logging.getLogger("pqueue")
 AHEAD = 1000
 """Records kept decoded ahead of what was asked for."""
 
+_new = tuple.__new__  # a NamedTuple's own takes twice as long
+
 _CURSORS = 16
 _FAR = 1 << 63
 
@@ -121,7 +123,10 @@ class _Cursor:
             self._first += start
             start = 0
         self._whole = True
-        return self._records[start : start + wanted]
+        records = self._records
+        if not start and len(records) <= wanted and not isinstance(records, list):
+            return records
+        return records[start : start + wanted]
 
     def _advance(self, item: int, wanted: int, entry: Entry) -> bool:
         """Decode more; whether there was more that is worth joining to what is there."""
@@ -129,7 +134,8 @@ class _Cursor:
             more = self._fetch(item, entry)
             if not self._frames:
                 return more
-        if self._holds(item) and 2 * self._frames[0].count >= wanted > 1:
+        seamless = self._frames[0].run and isinstance(self._records, list)
+        if self._holds(item) and 2 * self._frames[0].count >= wanted > 1 and not seamless:
             return False  # a large frame is dearer to cut up than what is left of the last one is to hand out alone
         decoded = 0
         while self._frames and decoded < AHEAD:
@@ -143,7 +149,7 @@ class _Cursor:
                         return bool(decoded)
                     self._frames.popleft()
                     items = Range(entry.ordinal, frame.first, stop)
-                    return self._pass(item, entry, items, (self.scanner.at, frame.body, str(error)))
+                    return self._pass(item, entry, items, (self.scanner.at, bytes(frame.body), str(error)))
                 self._gather(records)
                 if at_ms is not None:
                     self._marks.append((frame.first, at_ms))
@@ -249,7 +255,7 @@ class Reader:
                 raise Missing(f"{entry.name} is not there", where) from error
             if records:
                 times = cursor.times(offset - entry.base, len(records))
-                return Chunk(Range(ordinal, offset, offset + len(records)), records, times)
+                return _new(Chunk, (_new(Range, (ordinal, offset, offset + len(records))), records, times))
             if entry.count != OPEN:
                 return None
             if not self._view.load() and not self._mended(entry):

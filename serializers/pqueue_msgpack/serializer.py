@@ -105,7 +105,7 @@ class MsgpackSerializer(Serializer):
         if joined is not None:
             # What was put at once, by one producer: whatever it may have made of the seams is its own.
             try:
-                items: list[Any] = unpackb(b"\xdd%b%b%b" % ((count + 1).to_bytes(4, "big"), joined, exact.END))
+                items: list[Any] = unpackb(b"".join((b"\xdd", (count + 1).to_bytes(4, "big"), joined, exact.END)))
             except ValueError:
                 items = []
             if len(items) == count + 1 and items.pop() == exact.END_VALUE:
