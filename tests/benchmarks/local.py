@@ -15,7 +15,7 @@ from tests.benchmarks import anatomy, backlog, crowd, handoff, work
 from tests.benchmarks.handmade import BareAppend, BareBatches, BareFiles, GroupCommit, Recipe, SqliteQueue
 from tests.benchmarks.harness import Beside, Row, options, run
 from tests.benchmarks.peers import DiskCache, Huey, Kind, Lite, PersistQueue, Queuelib
-from tests.benchmarks.rounds import BATCH, ITEMS, Bench, beside, ours, paced
+from tests.benchmarks.rounds import BATCH, ITEMS, Bench, beside, ours, paced, several
 
 SYNCED: dict[Kind, int] = {SqliteQueue: 2000, DiskCache: 300, Huey: 2000, Lite: 2000, PersistQueue: 2000}
 """Those that can, and the items of a round: many threads slow the second down to 70 a second."""
@@ -29,7 +29,7 @@ def one_by_one(bench: Bench, name: str, scale: float) -> Iterator[Row]:
             beside(kind, functools.partial(round_of, count=paced(kind, one)), goal if not place else None)
             for place, kind in enumerate((SqliteQueue, BareFiles, Lite, DiskCache, PersistQueue))
         ]
-        yield Row("one by one, written", f"{what}, {name}", round_of(written, one), others)
+        yield Row("one by one, written", f"{what}, {name}", several(round_of(written, one), 4), others)
     for what, round_of in (("put", bench.put), ("get", bench.get)):
         others = [
             beside(kind, functools.partial(round_of, count=many), 0.75 if kind is Recipe else None)
@@ -45,7 +45,7 @@ def by_thousands(bench: Bench, name: str, scale: float) -> Iterator[Row]:
             beside(kind, functools.partial(round_of, count=count), goal if kind is SqliteQueue else None)
             for kind in (SqliteQueue, BareBatches)
         ]
-        yield Row("by 1000, written", f"{what}, {name}", round_of(ours(), count), others)
+        yield Row("by 1000, written", f"{what}, {name}", several(round_of(ours(), count), 4), others)
 
 
 def synced(bench: Bench, name: str, scale: float) -> Iterator[Row]:
