@@ -1,7 +1,7 @@
 """Whether several runs agree on what is reached: `python -m tests.benchmarks.agree RUN.json...`, as `--json` has written them.
 
-Files of the same rows are runs of one after another. Goals that all of them reach are only counted. Of the others it says in how
-many runs, and in how many of all their rounds, they are reached.
+Files of the same rows are runs of one after another. Goals that all of them reach are only counted, but with `--all`. Of the others
+it says in how many runs, and in how many of all their rounds, they are reached.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ def main() -> int:
     """The exit code tells whether they agree on every goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--all", action="store_true", help="print what all of them reach, too")
+    given = parser.parse_args()
     found: dict[Goal, list[Mark]] = {}
-    for path in parser.parse_args().runs:
+    for path in given.runs:
         for goal, mark in _goals(json.loads(path.read_text("utf-8"))):
             found.setdefault(goal, []).append(mark)
     marks = {goal: [mark.reached for mark in runs] for goal, runs in found.items()}
     print("| goal | | the runs | runs | rounds |\n| --- | --- | --- | --- | --- |")
     for (what, wanted), runs in found.items():
         reached = sum(mark.reached for mark in runs)
-        if reached < len(runs):
-            told = f"{reached} of {len(runs)}" if reached else "missed"
+        if reached < len(runs) or given.all:
+            told = "missed" if not reached else "reached" if reached == len(runs) else f"{reached} of {len(runs)}"
             rounds = [ok for mark in runs for ok in mark.rounds]
             print(
                 f"| {what} | {wanted} | {', '.join(mark.value for mark in runs)} | {told} | {sum(rounds)} of {len(rounds)} |"

@@ -36,3 +36,7 @@ def test_runs_that_do_not_agree_on_a_goal_are_told(tmp_path, capsys, monkeypatch
     assert told.endswith("they agree on 1 of 3 goals; 1 are reached by all of them\n")
     monkeypatch.setattr("sys.argv", ["agree", *paths[:2]])
     assert agree.main() == 0
+    assert "| one by one" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["agree", "--all", *paths])
+    assert agree.main() == 1
+    assert "| one by one, put: open | ≥ 1 s | 2 s, 2 s, 2 s | reached | 3 of 3 |\n" in capsys.readouterr().out
