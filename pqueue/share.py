@@ -64,7 +64,9 @@ class Share:
     @classmethod
     def of(cls, receiver: Receiver, loan: Loan, lot: Lot) -> Share:
         """All of what one swap lent of a range."""
-        return cls(receiver, loan, lot.where, list(lot.items[::-1]), lot.attempts, lot.times)
+        items = [*lot.items]  # a serializer's own kind of sequence, perhaps
+        items.reverse()
+        return cls(receiver, loan, lot.where, items, lot.attempts, lot.times)
 
     @property
     def offset(self) -> int:

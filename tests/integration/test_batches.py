@@ -50,6 +50,24 @@ def test_what_a_batch_holds_is_the_same_whether_it_was_looked_at_or_not(place, s
         assert left(queue) == [*[(item, 2) for item in range(10, 20)], *[(item, 1) for item in range(20, 30)]]
 
 
+@pytest.mark.parametrize("looked", [False, True])
+def test_records_that_are_items_are_lent_as_any_other(place, looked):
+    """Those of one commit come as a sequence of their own, which the serializer passes on."""
+    with place.open(serializer="raw") as queue:
+        queue.put_many([b"%d" % number for number in range(10)])
+        batch = queue.receive_many(4)
+        if looked:
+            assert [message.item for message in batch] == [b"0", b"1", b"2", b"3"]
+        assert batch.items == [b"0", b"1", b"2", b"3"]
+        batch.ack()
+        for number in range(4, 7):
+            message = queue.receive()
+            assert message.item == b"%d" % number
+            message.ack()
+        assert queue.get_many(2) == [b"7", b"8"]
+        assert left(queue) == [(b"9", 1)]
+
+
 def test_a_batch_is_looked_at_when_some_of_it_is_answered(place):
     with place.open() as queue:
         queue.put_many(range(10))

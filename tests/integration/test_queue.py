@@ -184,12 +184,12 @@ def putting(monkeypatch):
         run = queue._log._combiner.run
         told = []
 
-        def busy(records):
+        def busy(*works):
             try:
                 queue.put("meanwhile")
             except pqueue.ShutDown:
                 told.append("shut down")
-            return run(records)
+            return run(*works)
 
         monkeypatch.setattr(queue._log._combiner, "run", busy)
         return told
@@ -220,7 +220,7 @@ def test_a_close_that_can_not_flush_leaves_the_buffer_open(place, monkeypatch):
     with place.open(durability="buffered") as queue:
         queue.put("first")
 
-        def failing(_):
+        def failing(*_):
             raise pqueue.StoreError("no answer")
 
         with monkeypatch.context() as patch:

@@ -154,6 +154,7 @@ def test_records_are_a_sequence_that_knows_how_they_join():
             assert list(part) == items[start:stop]
             assert [part[index] for index in range(len(part))] == items[start:stop]
             assert part.joined == b"".join(items[start:stop])
+            assert [*part[::-2]] == items[start:stop][::-2]
             assert list(part[1:]) == items[start:stop][1:]
     assert (records[-1], records[-4]) == (b"dd", b"a")
     for index in (4, -5):
