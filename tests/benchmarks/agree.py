@@ -26,6 +26,10 @@ class Mark(NamedTuple):
     reached: bool
     rounds: list[bool]
     """Whether each round by itself reaches it."""
+    mine: Sequence[float] = ()
+    """Where it is beside another's: our rounds' figures."""
+    theirs: Sequence[float] = ()
+    unit: str = ""
 
 
 def main() -> int:
@@ -39,18 +43,25 @@ def main() -> int:
         for goal, mark in _goals(json.loads(path.read_text("utf-8"))):
             found.setdefault(goal, []).append(mark)
     marks = {goal: [mark.reached for mark in runs] for goal, runs in found.items()}
-    print("| goal | | the runs | runs | rounds |\n| --- | --- | --- | --- | --- |")
+    print("| goal | ours, theirs | | the runs | runs | rounds |\n| --- | --- | --- | --- | --- | --- |")
     for (what, wanted), runs in found.items():
         reached = sum(mark.reached for mark in runs)
         if reached < len(runs) or given.all:
             told = "missed" if not reached else "reached" if reached == len(runs) else f"{reached} of {len(runs)}"
             rounds = [ok for mark in runs for ok in mark.rounds]
             print(
-                f"| {what} | {wanted} | {', '.join(mark.value for mark in runs)} | {told} | {sum(rounds)} of {len(rounds)} |"
+                f"| {what} | {_rates(runs)} | {wanted} | {', '.join(mark.value for mark in runs)} | {told} "
+                f"| {sum(rounds)} of {len(rounds)} |"
             )
     agreed = sum(len(set(one)) == 1 for one in marks.values())
     print(f"\nthey agree on {agreed} of {len(marks)} goals; {sum(map(all, marks.values()))} are reached by all of them")
     return 0 if agreed == len(marks) else 1
+
+
+def _rates(runs: Sequence[Mark]) -> str:
+    """What ratios are made of: ours and theirs, the median of all rounds of all runs."""
+    sides = ([value for run in runs for value in run.mine], [value for run in runs for value in run.theirs])
+    return ", ".join(short(statistics.median(side), runs[0].unit) for side in sides if side)
 
 
 def _goals(run: Mapping[str, Any]) -> Iterator[tuple[Goal, Mark]]:
@@ -67,7 +78,11 @@ def _goals(run: Mapping[str, Any]) -> Iterator[tuple[Goal, Mark]]:
             if side["goal"] is not None and side["installed"]:
                 pairs = zip(row["ours"], side["found"], strict=False)
                 ratios = [mine[name] / theirs[name] for mine, theirs in pairs if theirs.get(name)]
-                yield _judged(f"{title}, beside {side['name']}", side["ratio"], ratios, side["goal"], Figure("", "x"))
+                goal, mark = _judged(
+                    f"{title}, beside {side['name']}", side["ratio"], ratios, side["goal"], Figure("", "x")
+                )
+                mine, theirs = ([one[name] for one in found if name in one] for found in (row["ours"], side["found"]))
+                yield goal, mark._replace(mine=mine, theirs=theirs, unit=figures[0].unit)
 
 
 def _judged(what: str, value: float | None, rounds: Sequence[float], goal: float, figure: Figure) -> tuple[Goal, Mark]:
