@@ -349,6 +349,20 @@ def test_objects_of_one_queue_interleave_and_each_producers_order_holds(place):
         queue.close()
 
 
+@pytest.mark.parametrize("linger", [0, 10])
+@pytest.mark.parametrize("serializer", ["msgpack", "raw"])
+def test_what_get_many_returned_is_its_callers_own(place, linger, serializer):
+    """Whatever becomes of that list: the queue keeps no hold of it."""
+    with place.open(ack_linger=linger, serializer=serializer) as queue:
+        wanted = [b"%d" % number for number in range(30)]
+        for start in range(0, 30, 10):
+            queue.put_many(wanted[start : start + 10])
+            got = queue.get_many(10)
+            assert got == wanted[start : start + 10]
+            got.extend([b"not the queue's"] * 20)
+        assert list(queue) == []
+
+
 def test_a_get_at_the_end_of_the_log_reads_once(place, monkeypatch):
     """What came with the read that met the end is all there was; a read more finds out nothing."""
     with place.open(ack_linger=0) as queue:
