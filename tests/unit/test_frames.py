@@ -75,7 +75,7 @@ def test_any_flipped_bit_is_found():
 
 
 def test_the_checksum_is_zlibs():
-    """It is another library's, since that is twenty times as fast; what the standard one reads is what we write."""
+    """It is another library's, since that is ten times as fast; what the standard one reads is what we write."""
     chance = random.Random(7)
     data = chance.randbytes(1 << 17)
     view = memoryview(data)
