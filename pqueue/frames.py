@@ -254,6 +254,30 @@ class Shape:
             frames.append(_new(Frame, (count - len(run), len(run), b"", 1, run)))
         return _new(Decoded, (frames, at + pos, count, end))
 
+    def leap(self, data: bytes, count: int, item: int) -> tuple[int, int]:
+        """Position and first item of the frame in `data` that holds `item`, or of the last whole one before it.
+
+        `data` starts behind `count` items. Of what is passed over only the lengths are looked at, since nobody wants it. The frame
+        itself checks out, and says which items it holds (rule 27), so this is its place, whatever has become of those before
+        it. (0, `count`) where it does not, or is the first one.
+        """
+        unpack = _FRAME.unpack_from
+        size = len(data)
+        at = pos = 0
+        first = before = count
+        while size - pos >= FRAME:
+            _, found, length, flags = unpack(data, pos)
+            stop = pos + FRAME + length
+            if found != count or stop > size or flags & ~_KNOWN:
+                break
+            at, first, pos = pos, count, stop
+            count += flags & _COUNT
+            if count > item:
+                break
+        if at and crc32(memoryview(data)[at + 4 : pos], self.seed) == unpack(data, at)[0]:
+            return at, first
+        return 0, before
+
     def wants(self, data: bytes, count: int) -> int:
         """Bytes that the frame at the start of `data` would take if its header is to be believed; 0 if it can't be."""
         if len(data) < FRAME:

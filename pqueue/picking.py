@@ -88,7 +88,7 @@ class Picker:
     def _decode_ahead(self, ordinal: int, offset: int, count: int) -> bool:
         """Decode what comes at `next`, all but a closed segment's last item: taking that one moves `next` on."""
         try:
-            chunk = self._reader.chunk(ordinal, offset, max(AHEAD, count))
+            chunk = self._reader.chunk(ordinal, offset, max(AHEAD, count), least=count)
             if chunk is None or chunk.where.ordinal != ordinal or chunk.where.start != offset:
                 return False
             entry = self._view.entry(ordinal)

@@ -90,8 +90,10 @@ class _Cursor:
         places = (bisect_right(marks, (one, _FAR)) - 1 for one in range(item, item + count))
         return [marks[max(0, place)][1] for place in places]
 
-    def window(self, item: int, wanted: int, entry: Entry) -> Sequence[bytes]:
+    def window(self, item: int, wanted: int, entry: Entry, least: int) -> Sequence[bytes]:
         """Records from this item on, at most `wanted`; none where the segment ends for now.
+
+        As many as `least`, if they are there; more where that is worth while.
 
         Raises:
             Damage: the segment is closed, and this item can't be read.
@@ -110,9 +112,11 @@ class _Cursor:
             self._passed = self._first, self._records
             self._first += len(self._records)
             self._records = ()
+            if item > self._first:
+                self.scanner.share()
         try:
             while self._first + len(self._records) - item < wanted and self._advance(item, wanted, entry):
-                if self.scanner.drained and not self._frames and self._holds(item):
+                if not self._frames and self._suffices(item, least):
                     break
         except Damage:  # and nothing that a signal's handler may raise
             self._whole = True
@@ -127,6 +131,12 @@ class _Cursor:
         if not start and len(records) <= wanted and not isinstance(records, list):
             return records
         return records[start : start + wanted]
+
+    def _suffices(self, item: int, least: int) -> bool:
+        """Whether another look is not worth while."""
+        there = self._first + len(self._records) - item
+        scanner = self.scanner
+        return (scanner.drained and there > 0) or (scanner.shared and there >= least)
 
     def _advance(self, item: int, wanted: int, entry: Entry) -> bool:
         """Decode more; whether there was more that is worth joining to what is there."""
@@ -166,10 +176,12 @@ class _Cursor:
         if entry.count != OPEN and scanner.count >= entry.count:
             return False
         try:
-            self._frames.extend(scanner.more())
+            self._frames.extend(scanner.more(item))
         except CorruptSegment as error:
             return self._damaged(item, entry, str(error))
         if self._frames:
+            if not self._records:
+                self._first = self._frames[0].first  # some may have been left out
             return True
         return entry.count != OPEN and scanner.count < entry.count and self._damaged(item, entry)
 
@@ -222,8 +234,12 @@ class Reader:
         self._reads: dict[int, Task[bytes]] = {}
         self._ending: Scanner | None = None
 
-    def chunk(self, ordinal: int, offset: int, wanted: int, before: int | None = None) -> Chunk | None:
+    def chunk(
+        self, ordinal: int, offset: int, wanted: int, before: int | None = None, least: int | None = None
+    ) -> Chunk | None:
         """At most `wanted` records of one segment from this place on, at least one; None where the log ends for now.
+
+        As many as `least`, if they are there and it is no others' claim; more where that is worth while.
 
         The place may be a segment's end, which is the same as the next one's start (rule 24). `before`: as if the log
         ended with the segment before this one.
@@ -249,7 +265,7 @@ class Reader:
             most = wanted if entry.count == OPEN else min(wanted, entry.end - offset)
             cursor = self._cursor(entry)
             try:
-                records = cursor.window(offset - entry.base, most, entry)
+                records = cursor.window(offset - entry.base, most, entry, min(most, least or most))
             except BlobMissing as error:
                 where = None if entry.count == OPEN else Range(ordinal, offset, entry.end)
                 raise Missing(f"{entry.name} is not there", where) from error

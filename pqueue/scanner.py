@@ -6,12 +6,24 @@ from collections.abc import Sequence
 
 from pqueue.abc import Codec, SegmentStore
 from pqueue.errors import CorruptSegment
-from pqueue.frames import End, Frame, Shape
+from pqueue.frames import FRAME, End, Frame, Shape
 from pqueue.names import Name
 from pqueue.runtime import Task
 
 CHUNK = 1 << 20
 """Bytes read at once, at most, of a segment that grows; any other is read whole."""
+
+_FIRST = CHUNK >> 4
+"""… and of the first read."""
+
+_MANY = 500
+"""Items of one read that are enough, whatever it takes to decode them."""
+
+_GLANCE = 64
+"""Items decoded at once behind what others have consumed: of many most would be theirs, too."""
+
+_GLANCES = 8
+"""How often so few, while nothing more is seen of others."""
 
 
 class Scanner:
@@ -30,26 +42,33 @@ class Scanner:
         self.end = End.OPEN
         self.drained = False
         """Whether the last look met the end of a segment that grows: another finds only what has come since."""
+        self._glances = 0
         self._store = store
         self._text = str(name)
         self._codecs = codecs
         self._grows = grows
-        self._chunk = CHUNK >> 4
+        self._chunk = _FIRST
+        self._few = _FIRST
+        """Bytes of a few items, as they have been so far."""
 
     def again(self) -> Scanner:
         """From the start."""
         return Scanner(self._store, self.name, self._codecs, grows=self._grows)
 
-    def more(self) -> list[Frame]:
+    def more(self, item: int = 0) -> list[Frame]:
         """The next whole frames; none at the end of what is there, or before bytes that do not check out (`end`).
+
+        Args:
+            item: what comes before it is not wanted: of that some is left out, most of the time.
 
         Raises:
             BlobMissing: the segment is not there.
             NewerFormat: a newer version wrote it.
             CorruptSegment: its header is another's, where segments do not grow.
         """
+        behind = item > self.count and self._grows
         if self.at:
-            data = self._read(self.at)
+            data = self._read(self.at, behind=behind)
         else:
             data = self._read(0)
             try:
@@ -61,24 +80,54 @@ class Scanner:
                 return []
             self.at = len(self.shape.header)
             data = data[self.at :]
+        if behind:
+            data = self._leapt(data, item)
         found = self.shape.decode(data, self.at, self.count)
         if found.end is End.TORN and not found.frames:
             # Perhaps not torn but larger than what was read.
             wants = self.shape.wants(data, self.count)
             if self._grows and wants > len(data):
                 found = self.shape.decode(self._store.read(self._text, self.at, self.at + wants), self.at, self.count)
+        items = found.count - self.count
+        if items:
+            self._few = min(_FIRST, max(FRAME, _GLANCE * (found.at - self.at) // items))
+        if not (self.shared or self.drained) and items < _MANY:
+            self._chunk = min(CHUNK, 2 * self._chunk)
         self.at, self.count, self.end = found.at, found.count, found.end
         return found.frames
 
-    def _read(self, start: int) -> bytes:
+    def _read(self, start: int, *, behind: bool = False) -> bytes:
         if not self._grows:
             ahead, self._ahead = self._ahead, None
             return self._store.read(self._text, start) if ahead is None else ahead.result()[start:]
-        data = self._store.read(self._text, start, start + self._chunk)
-        self.drained = len(data) < self._chunk
-        if not self.drained:
-            self._chunk = min(CHUNK, 2 * self._chunk)
+        if self._glances:
+            self._glances -= 1
+        chunk = self._few if self.shared and not behind else self._chunk
+        data = self._store.read(self._text, start, start + chunk)
+        self.drained = len(data) < chunk
         return data
+
+    def _leapt(self, data: bytes, item: int) -> bytes:
+        """Go on at the frame that holds the item, or as near as one comes in this data; a little from there on."""
+        skipped, count = self.shape.leap(data, self.count, item)
+        if not skipped:
+            return data
+        self.at, self.count = self.at + skipped, count
+        rest = data[skipped:]
+        little = max(self._few, self.shape.wants(rest, count))
+        if len(rest) > little:
+            self.drained = False
+        self.share()
+        return rest[:little]
+
+    @property
+    def shared(self) -> bool:
+        """Whether others consume from it, as far as can be seen: little is worth decoding ahead."""
+        return self._glances > 0
+
+    def share(self) -> None:
+        """Others were seen to consume from it, too."""
+        self._glances = _GLANCES
 
     def skip(self, count: int) -> tuple[int, bytes, str]:
         """Go on behind bytes that do not check out, in a closed segment of `count` items.

@@ -194,3 +194,44 @@ def test_a_run_ends_with_the_last_whole_frame(ending):
     found = SHAPE.decode(data + ending, 46, 0)
     assert (records(found), found.count, len(found.frames)) == ([b"a", b"b", b"c"], 3, 1)
     assert found.at == 46 + len(data) + (len(ending) if found.end is End.SEALED else 0)
+
+
+SINGLE = [SHAPE.frame([b"%d" % first * (1 + first % 3)], first) for first in range(20)]
+
+
+@pytest.mark.parametrize("item", [1, 7, 19, 1 << 40])
+def test_a_leap_goes_to_the_frame_that_holds_an_item_or_to_the_last_whole_one(item):
+    data = b"".join(SINGLE)
+    at, first = SHAPE.leap(data + SHAPE.frame([b"torn"], 20)[:-1], 0, item)
+    assert first == min(item, 19)
+    assert at == len(b"".join(SINGLE[:first]))
+    assert records(SHAPE.decode(data[at:], at, first))[0] == b"%d" % first * (1 + first % 3)
+
+
+def test_a_leap_ends_at_a_frame_of_many_that_holds_the_item():
+    data = SHAPE.frame([b"a"], 0) + SHAPE.frame([b"b", b"c", b"d"], 1) + SHAPE.frame([b"e"], 4)
+    assert SHAPE.leap(data, 0, 3) == (len(SHAPE.frame([b"a"], 0)), 1)
+    assert SHAPE.leap(data, 0, 4)[1] == 4
+    assert SHAPE.leap(data, 0, 0) == (0, 0)
+
+
+def test_a_leap_passes_over_what_is_damaged_and_not_wanted_but_never_to_it():
+    """Where it lands is proved by what stands there, not by the way that led there."""
+    start = len(b"".join(SINGLE[:9]))
+    broken = bytearray(b"".join(SINGLE))
+    broken[start + FRAME] ^= 1  # what item 9 holds
+    assert SHAPE.leap(bytes(broken), 0, 15)[1] == 15
+    assert SHAPE.leap(bytes(broken), 0, 9) == (0, 0)
+    broken[start + 4] ^= 1  # which item it is
+    assert SHAPE.leap(bytes(broken), 0, 15)[1] == 8
+    length = bytearray(b"".join(SINGLE))
+    length[start + 8] ^= 2  # how long it is
+    assert SHAPE.leap(bytes(length), 0, 15) == (0, 0)
+
+
+def test_a_leap_is_not_led_astray_by_what_an_item_holds():
+    """A copy of a frame in an item is no frame of the log."""
+    fake = SHAPE.frame([b"fake"], 5)
+    data = SHAPE.frame([fake + fake], 0) + b"".join(SHAPE.frame([b"real"], first) for first in range(1, 9))
+    at, first = SHAPE.leap(data, 0, 5)
+    assert records(SHAPE.decode(data[at:], at, first)) == [b"real"] * 4
