@@ -200,12 +200,18 @@ class SegmentStore(ABC):
         """Let go of descriptors and connections; a second call does nothing. Calls under way may fail."""
 
 
+Insist = Callable[[bytes], tuple[bytes, bytes] | None]
+"""Called with the bytes behind `at`: `data` and `seal` for behind these, instead of those that came too late; or None."""
+
+
 class Appends(ABC):
     """A store whose blobs can grow."""
 
     @abstractmethod
-    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:
+    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes, insist: Insist | None = None) -> None:
         """Add `data` to a blob if its size is exactly `at`; lock, compare, write and sync in one hold of a lock.
+
+        If it is larger, and `insist` is there, that is asked in the same hold, and what it returns is added instead, at the end.
 
         Survives the process's death on return; with `sync`, a power cut too.
         A write cut short by a full disk is undone in the same hold. Where the sync fails, the data stays and `seal`

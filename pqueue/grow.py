@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 from typing import Literal
 
 from pqueue.abc import Appends, Document, Version
@@ -19,7 +20,7 @@ from pqueue.errors import (
     StoreRefused,
     SyncFailed,
 )
-from pqueue.frames import TORN_END, End, Shape
+from pqueue.frames import MAX_RECORDS, TORN_END, End, Shape
 from pqueue.head import Head
 from pqueue.names import HEAD, TAIL, Name, draw_id
 from pqueue.parts import Parts
@@ -31,11 +32,17 @@ log = logging.getLogger("pqueue")
 _TRIES = 5
 """Of an unanswered swap, beside those of the store's own library."""
 
+_PATIENCE = 4
+"""Appends in a row that came too late; the next one is made ready while nobody else can append."""
+
+_MUCH = 1024
+"""Bytes of others' frames of which it is worth while to look at the lengths, and decode the last one only."""
+
 
 class _Known:
     """What is known of the segment that is open, or was."""
 
-    __slots__ = ("at", "count", "end", "entry", "floor", "sealed", "shape", "text", "version")
+    __slots__ = ("at", "count", "end", "entry", "floor", "proven", "sealed", "shape", "text", "version")
 
     def __init__(self, version: Version, entry: Entry | None, shape: Shape | None, floor: int) -> None:
         self.version = version
@@ -53,11 +60,34 @@ class _Known:
         """Where damage was seen: how long the segment is. A writer that knows that end sees no damage, only a seal."""
         self.floor = floor
         """No new offset may lie below it: the head as it was before the segment was read (rule 26)."""
+        self.proven = False
+        """Whether this object has appended to it and seen nothing that speaks against doing so again, but for its size."""
 
     @property
     def behind(self) -> bool:
         """Whether the head is ahead of it: its end was lost in a power cut, so it is never appended to (rule 26)."""
         return self.entry is not None and self.floor > self.entry.base + self.count
+
+
+class _Insisting:
+    """A commit that came too late again and again: what it appends is made while nobody else can append.
+
+    Else those with little to write would keep one with much from ever writing it.
+    """
+
+    def __init__(self, growing: Growing, known: _Known, records: Sequence[bytes]) -> None:
+        self.known = copy(known)
+        self.end = self.count = 0
+        """Of what was appended instead, if it was."""
+        self._growing = growing
+        self._records = records
+
+    def __call__(self, behind: bytes) -> tuple[bytes, bytes] | None:
+        made = self._growing.made_behind(self.known, behind, self._records)
+        if made is not None:
+            self.count = self.known.count + len(self._records)
+            self.end = self.known.at + len(made[0])
+        return made
 
 
 class Growing:
@@ -91,36 +121,50 @@ class Growing:
             PutUncertain: they may be.
             Landed: interrupted, but they are.
         """
+        lost = 0
+        while True:
+            known = self._known
+            if known is None or not known.proven or known.count >= self._items or known.at >= self._bytes:
+                known = self._fitting()
+            if self._append(known, records, lost):
+                return True
+            lost += 1
+
+    def _fitting(self) -> _Known:
+        """The open segment, once something can be appended to it."""
         while True:
             known = self._known or self._learn()
-            shape = known.shape
-            if shape is not None and not known.at:
+            if known.shape is not None and not known.at:
                 self._known = None
                 self._judge(known)
                 if not known.sealed:
                     continue
-            if (
-                shape is None
-                or known.sealed
-                or known.count >= self._items
-                or known.at >= self._bytes
-                or (known.floor and known.behind)
-            ):
-                self._roll(known)
-                continue
-            if self._append(known, shape, records):
-                return True
+            if self._fits(known):
+                return known
+            self._roll(known)
 
-    def _append(self, known: _Known, shape: Shape, records: Sequence[bytes]) -> bool:
+    def _fits(self, known: _Known) -> bool:
+        return not (
+            known.shape is None
+            or known.sealed
+            or known.count >= self._items
+            or known.at >= self._bytes
+            or (known.floor and known.behind)
+        )
+
+    def _append(self, known: _Known, records: Sequence[bytes], lost: int) -> bool:
         """Whether they are in; False where the segment has another end, or is not there, which is known now."""
+        shape = known.shape
+        assert shape is not None
         count = known.count
         frame = shape.frame(records, count, self._parts.runtime.wall_ms() if self._timed else None)
         count += len(records)
         end = known.at + len(frame)
         seal = shape.seal(count) if self._synced else b""
+        insists = None if lost < _PATIENCE else _Insisting(self, known, records)
         self._known = None  # forgotten unless the append is answered (rule 32)
         try:
-            self._appends.append(known.text, known.at, frame, self._synced, seal)
+            self._appends.append(known.text, known.at, frame, self._synced, seal, insists)
         except SegmentChanged as changed:
             self._absorb(known, changed.behind)
         except BlobMissing:
@@ -137,11 +181,25 @@ class Growing:
             # Equal bytes found later would prove nothing (rule 32).
             raise PutUncertain("the store did not answer: the items may be in the queue, or not") from error
         else:
+            if insists is not None and insists.end:  # no call from here on, so no interrupt
+                known, end, count = insists.known, insists.end, insists.count
             known.at = end
             known.count = count
+            known.proven = True
             self._known = known
             return True
         return False
+
+    def made_behind(self, known: _Known, behind: bytes, records: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+        """The records' frame for behind these bytes, which `known` learns, and the seal behind that; None where it does not fit."""
+        self._absorb(known, behind)
+        self._known = None
+        if not self._fits(known):
+            return None
+        shape, count = known.shape, known.count
+        assert shape is not None
+        frame = shape.frame(records, count, self._parts.runtime.wall_ms() if self._timed else None)
+        return frame, shape.seal(count + len(records)) if self._synced else b""
 
     def mend(self) -> None:
         """Close the open segment if it ends in bytes that do not check out, so that readers get what is behind them."""
@@ -169,7 +227,10 @@ class Growing:
         if not behind:
             return  # shorter than known: learn it anew
         end = known.at + len(behind)
-        found = known.shape.decode(behind, known.at, known.count)
+        skipped, count = 0, known.count
+        if known.proven and len(behind) > _MUCH:
+            skipped, count = known.shape.leap(behind, count, MAX_RECORDS)
+        found = known.shape.decode(behind[skipped:], known.at + skipped, count)
         known.at, known.count = found.at, found.count
         if found.end is End.TORN:
             # What checks out behind the damage counts, and with it what the damage took: readers report that and go on.
@@ -180,6 +241,7 @@ class Growing:
                 log.warning(TORN_END, known.text, end - found.at)
         # Torn bytes seen under the lock are no write under way: they close the segment as a seal does (rule 23).
         known.sealed = found.end is not End.OPEN
+        known.proven = known.proven and not known.sealed
         self._known = known
 
     def _learn(self) -> _Known:

@@ -42,6 +42,7 @@ class Log:
             unknown=PutUncertain,
             brief=self._way.parallel == 1 and self._parts.brief,
         )
+        self._commit = self._way.commit
         self._guard = self._parts.runtime.lock()
         self._flusher = self._parts.runtime.lock()
         self._ended = False
@@ -93,15 +94,27 @@ class Log:
             StoreFull, StoreError: not put.
             PutUncertain: perhaps put; in a buffered queue, perhaps earlier ones, and not these.
         """
-        if not self._buffers:
-            try:
-                self.land(records)
-            except Landed as landed:
-                raise landed.__cause__ or landed from None
-            return
-        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else measured(records)
-        if weight > self.max_bytes or len(records) > MAX_RECORDS:
+        try:
+            self.land(records)
+        except Landed as landed:
+            raise landed.__cause__ or landed from None
+
+    def land(self, records: Sequence[bytes]) -> None:
+        """As `put`, but tells of an interrupt that came when they were in.
+
+        Raises:
+            Landed: interrupted, and they are in.
+        """
+        count = len(records)
+        weight = len(records[0]) if count == 1 and type(records[0]) is bytes else measured(records)
+        if weight > self.max_bytes or count > MAX_RECORDS:
             raise self._too_large(records)
+        if self._buffers:
+            self._keep_back(records, weight)
+        elif not self._combiner.alone(self._commit, records):
+            self._combiner.run(records, weight + 16 * count)
+
+    def _keep_back(self, records: Sequence[bytes], weight: int) -> None:
         # Room is made first: so an error means that these records were not taken.
         if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self.max_bytes):
             self.flush()
@@ -110,21 +123,6 @@ class Log:
                 raise ShutDown("this queue object is closed: open the queue again")
             self._buffer.extend(records)
             self._size += weight
-
-    def land(self, records: Sequence[bytes]) -> None:
-        """As `put`, but tells of an interrupt that came when they were in.
-
-        Raises:
-            Landed: interrupted, and they are in.
-        """
-        if self._buffers:
-            self.put(records)
-            return
-        weight = len(records[0]) if len(records) == 1 and type(records[0]) is bytes else measured(records)
-        if weight > self.max_bytes or len(records) > MAX_RECORDS:
-            raise self._too_large(records)
-        if not self._combiner.alone(self._way.commit, records):
-            self._combiner.run(records, weight + 16 * len(records))
 
     def _too_large(self, records: Sequence[bytes]) -> TooLarge:
         return TooLarge(

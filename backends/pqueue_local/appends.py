@@ -5,9 +5,8 @@ import sys
 import threading
 from contextlib import suppress
 from time import monotonic
-from typing import NoReturn
 
-from pqueue.abc import Appends
+from pqueue.abc import Appends, Insist
 from pqueue.errors import BlobMissing, QueueError, SegmentChanged, StoreError, SyncFailed
 from pqueue_local import disk
 from pqueue_local.descriptors import Cache, Descriptor
@@ -42,7 +41,9 @@ class Segments(Appends):
         self._segments: Cache[_Segment] = Cache(_KEPT)
         self._kept = self._segments.get
 
-    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:  # noqa: C901  # in one piece
+    def append(  # noqa: C901  # in one piece
+        self, name: str, at: int, data: bytes, sync: bool, seal: bytes, insist: Insist | None = None
+    ) -> None:
         """As `Appends.append`; of a size below `at`, `SegmentChanged` brings no bytes.
 
         `SyncFailed` is also raised where the outcome is unknown, because looking at it failed.
@@ -64,7 +65,8 @@ class Segments(Appends):
                         self._look_for(name, segment)
                     size = os.lseek(fd, 0, os.SEEK_END)
                     if size != at:
-                        self._changed(name, segment, at, size)
+                        data, seal = self._changed(name, segment, at, size, insist)
+                        at = size
                     begun = True
                     if os.write(fd, data) != len(data):
                         disk.cut_short()
@@ -112,9 +114,14 @@ class Segments(Appends):
             except FileNotFoundError as error:
                 raise BlobMissing(f"{name} is not there") from error
 
-    def _changed(self, name: str, segment: _Segment, at: int, size: int) -> NoReturn:
+    def _changed(self, name: str, segment: _Segment, at: int, size: int, insist: Insist | None) -> tuple[bytes, bytes]:
+        """What to append there instead."""
         self._look_for(name, segment)
-        raise SegmentChanged(disk.read_range(segment.fd, at, size) if at < size else b"")
+        behind = disk.read_range(segment.fd, at, size) if at < size else b""
+        instead = insist(behind) if insist and behind else None
+        if instead is None:
+            raise SegmentChanged(behind)
+        return instead
 
     def _look_for(self, name: str, segment: _Segment) -> os.stat_result:
         """Check that the segment still has a name, so that no append is lost in a file that nobody can open."""

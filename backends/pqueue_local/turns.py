@@ -1,9 +1,11 @@
 """Turns: whoever loses one swap after another for long asks the others to let it have the next one.
 
-Swaps are optimistic: of two that were planned from one version, the one that takes longer to plan loses. Against somebody
-who swaps all the time it would lose for good. So it notes beside the document until when it wants to be alone, and the
-others wait that long with their next swap, once. No lock is kept, so a process that dies with such a note, or does not
-come back, costs the others a quarter of a second at most.
+Swaps are optimistic: of two that were planned from one version, the one that takes longer to plan loses; and who has lost
+takes longer, since it has to load first. Against somebody who swaps all the time it would lose for good, and each loss costs
+both of them as much as some swaps. So after its second one it notes beside the document until when it wants to be alone, and
+the others wait that long with their next swap, once. Two that swap all the time are served by turns so, of a hundred swaps
+or more each. No lock is kept, so a process that dies with such a note, or does not come back, costs the others a quarter of
+a second at most.
 """
 
 import os
@@ -15,13 +17,13 @@ from pqueue_local import slots
 from pqueue_local.clock import now
 from pqueue_local.slotfile import SlotFile
 
-STARVED_MS = 30
-"""Milliseconds of lost swaps, with none won between them, after which somebody asks."""
+LOSSES = 2
+"""Swaps lost in a row after which somebody asks."""
 MOST_MS = 250
-"""… and for how long at most."""
+"""Milliseconds that it asks for, at most."""
 
-_LOOK = 0.0003
-"""Seconds between two looks whether the other is done."""
+_LOOK = 0.001
+"""Seconds between two looks whether the other is done. It goes on meanwhile: the shorter, the more turns, and lost swaps."""
 _IDLE_MS = 1000
 """Milliseconds after which a loss is not part of the row of those before it."""
 _SHIFT = 24
@@ -35,7 +37,7 @@ class Turn:
     def __init__(self) -> None:
         self.losses = 0
         """In a row."""
-        self._first = self._last = self._mine = 0
+        self._last = self._mine = 0
 
     def lost(self, file: SlotFile) -> None:
         """Another version was found; under the lock."""
@@ -45,15 +47,17 @@ class Turn:
             self.losses = 0
         self.losses += 1
         if self.losses == 1:
-            self._first = ms
-            self._mine = 1 + randbelow(_TOKEN)  # for each row another, so that a forked child's is its own
-        elif ms - self._first >= STARVED_MS and not self.owes(file):
+            self._mine = 0
+        if self.losses >= LOSSES and not self.owes(file):
+            self._mine = self._mine or 1 + randbelow(
+                _TOKEN
+            )  # for each row another, so that a forked child's is its own
             self._note(file, ms + min(MOST_MS, 2 * took + 1) << _SHIFT | self._mine)
 
     def won(self, file: SlotFile) -> None:
         """A swap is in place, after losses; under the lock."""
         self.losses = 0
-        if file.words[_WORD] & _TOKEN == self._mine:
+        if self._mine and file.words[_WORD] & _TOKEN == self._mine:
             self._note(file, 0)
 
     def owes(self, file: SlotFile) -> bool:

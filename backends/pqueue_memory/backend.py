@@ -15,6 +15,7 @@ from pqueue.abc import (
     Appends,
     Blob,
     Document,
+    Insist,
     Owners,
     Same,
     SegmentStore,
@@ -140,14 +141,26 @@ class MemoryBackend(SegmentStore, Appends, Owners, Wakes):
 
     # -- appends
 
-    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:  # noqa: ARG002, D102
+    def append(  # noqa: D102
+        self,
+        name: str,
+        at: int,
+        data: bytes,
+        sync: bool,  # noqa: ARG002
+        seal: bytes,  # noqa: ARG002
+        insist: Insist | None = None,
+    ) -> None:
         place = self._open_place()
         done = False
         try:
             with place.lock:
                 blob = _blob(place, name)
                 if len(blob) != at:
-                    raise SegmentChanged(bytes(blob[at:]))  # noqa: TRY301
+                    behind = bytes(blob[at:])
+                    instead = insist(behind) if insist and behind else None
+                    if instead is None:
+                        raise SegmentChanged(behind)  # noqa: TRY301
+                    data = instead[0]
                 blob += data
                 done = True
         except BaseException as interrupt:

@@ -67,6 +67,14 @@ def test_growth_has_sizes_threads_processes_and_hosts():
         assert f"\n{work}" in told, work
 
 
+def test_turns_has_every_act_alone_and_among_others():
+    told = benchmark("turns", "--scale", "0.05", "--rounds", "1")
+    for act in ("put", "get", "receive and acknowledge"):
+        for number in (1, 2, 4):
+            assert f"\n{number} that {act}: slowest" in told
+    assert "\nbeside 3 that put one by one: slowest" in told
+
+
 def test_scale_says_what_grew_and_refuses_a_disk_that_is_too_small():
     few = ["--items", "2000", "--bytes", "2000000", "--queues", "3", "--bucket-items", "2000"]
     told = benchmark("scale", *few)

@@ -1,4 +1,4 @@
-"""What a run is played under: small pages (4 entries, where the real ones have 128), silence, garbage collected in time."""
+"""What a run is played under: small pages (4 entries, not 128), little patience, silence, garbage collected in time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 PAGE = 4
 
-_SMALL = {"PAGE": PAGE, "CUT_AT": 6, "_PAGES_EVERY": 2}
+_SMALL = {"PAGE": PAGE, "CUT_AT": 6, "_PAGES_EVERY": 2, "_PATIENCE": 1, "_MUCH": 1, "_GLANCE": 2}
 
 
 class _Crashes(logging.Handler):
@@ -28,7 +28,7 @@ class _Crashes(logging.Handler):
 
 @contextmanager
 def conditions(crashes: MutableSequence[tuple[str, BaseException]]) -> Iterator[None]:
-    """Within it, pages are small in every module that knows of them, nothing is logged, and no garbage is collected.
+    """Within it, pages and the like are small in every module that knows of them, nothing is logged, and no garbage is collected.
 
     What would have been logged with its traceback is added to the `crashes`.
 

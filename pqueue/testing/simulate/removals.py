@@ -479,9 +479,8 @@ def _no_mark() -> list[tuple[Any, str, Any]]:
 
 @_removal("22", "an append does not compare the size", "two append at one place")
 def _no_compare() -> list[tuple[Any, str, Any]]:
-    def check(self: Any, name: str, _: int) -> bytearray:
-        made: bytearray = self._blob(name)
-        return made
+    def check(self: Any, name: str, _: int, data: bytes, seal: bytes, __: object) -> tuple[bytearray, bytes, bytes]:
+        return self._blob(name), data, seal
 
     return [(SimStore, "_check", check)]
 

@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
-from pqueue.abc import SAME, Appends, Blob, Document, Owners, Same, SegmentStore, StoreSettings, StoreTime, Version
+from pqueue.abc import (
+    SAME,
+    Appends,
+    Blob,
+    Document,
+    Insist,
+    Owners,
+    Same,
+    SegmentStore,
+    StoreSettings,
+    StoreTime,
+    Version,
+)
 from pqueue.errors import (
     BlobMissing,
     DocumentChanged,
@@ -314,7 +326,9 @@ class SimStore(SegmentStore, Appends, Owners):
 
     # -- appends ------------------------------------------------------------------------------------------------------
 
-    def append(self, name: str, at: int, data: bytes, sync: bool, seal: bytes) -> None:  # noqa: D102
+    def append(  # noqa: D102
+        self, name: str, at: int, data: bytes, sync: bool, seal: bytes, insist: Insist | None = None
+    ) -> None:
         world = self._world
         place = self._place
         fault = world.call(self._client, "append", name)
@@ -322,27 +336,27 @@ class SimStore(SegmentStore, Appends, Owners):
         self._locked(name)
         if kind not in _INSIDE:
             assert fault is not None
-            self._wrong(fault, "append", name, lambda: self._append(name, at, data))
+            self._wrong(fault, "append", name, lambda: self._append(name, at, data, insist))
             return
         if not kind:
             try:
-                self._append(name, at, data)
+                self._append(name, at, data, insist)
             except QueueError as error:
                 world.note("append", name, type(error).__name__)
                 raise
             world.note("append", name, "")
             return
-        blob = self._check(name, at)
+        blob, data, seal = self._check(name, at, data, seal, insist)
         half = len(data) // 2
         world.note("append", name, kind)
         if kind == "interrupted inside":
-            self._append(name, at, data)
+            blob += data
             self._interrupted()
         place.held[name] = []
         try:
             if kind == "sync fails" and sync:
                 blob += data
-                place.evicted.append((name, at, at + len(data)))
+                place.evicted.append((name, len(blob) - len(data), len(blob)))
                 world.later(LATE, "evict", place.evict)
                 self._closes(blob, seal)
                 raise SyncFailed("the disk did not confirm it")
@@ -367,14 +381,21 @@ class SimStore(SegmentStore, Appends, Owners):
             self._place.held[name].append(fiber)
             self._world.park()
 
-    def _check(self, name: str, at: int) -> bytearray:
+    def _check(
+        self, name: str, at: int, data: bytes, seal: bytes, insist: Insist | None
+    ) -> tuple[bytearray, bytes, bytes]:
+        """The blob, what to append to it, and what to seal it with."""
         blob = self._blob(name)
-        if len(blob) != at:
-            raise SegmentChanged(bytes(blob[at:]))
-        return blob
+        if len(blob) == at:
+            return blob, data, seal
+        behind = bytes(blob[at:])
+        instead = insist(behind) if insist and behind else None
+        if instead is None:
+            raise SegmentChanged(behind)
+        return blob, *instead
 
-    def _append(self, name: str, at: int, data: bytes) -> None:
-        blob = self._check(name, at)
+    def _append(self, name: str, at: int, data: bytes, insist: Insist | None) -> None:
+        blob, data, _ = self._check(name, at, data, b"", insist)
         blob += data
 
     def _closes(self, blob: bytearray, seal: bytes) -> None:

@@ -105,6 +105,44 @@ class AppendTests(StoreSuite):
         growing(other).append("seg/a", 7, b"two", sync=False, seal=SEAL)
         assert store.read("seg/a") == b"headonetwo"
 
+    def test_insists(self, store: SegmentStore, other: SegmentStore) -> None:
+        """One that comes too late is told what stands there, and what it makes of that is appended in the same hold."""
+        store.write("seg/a", b"head")
+        growing(other).append("seg/a", 4, b"one", sync=False, seal=SEAL)
+        told: list[bytes] = []
+
+        def insist(behind: bytes) -> tuple[bytes, bytes] | None:
+            told.append(behind)
+            return b"<" + behind + b">", SEAL
+
+        for sync in (False, True):
+            growing(store).append("seg/a", 4, b"late", sync, SEAL, insist)
+        assert told == [b"one", b"one<one>"]
+        assert other.read("seg/a") == b"headone<one><one<one>>"
+        size = growing(other).settle("seg/a")
+        growing(store).append("seg/a", size, b".", sync=False, seal=SEAL, insist=insist)
+        assert len(told) == 2, "asked, though nothing had changed"
+        assert other.read("seg/a", size) == b"."
+
+    def test_insists_on_nothing(self, store: SegmentStore, other: SegmentStore) -> None:
+        """Where it makes nothing of it, or fails, nothing is appended, and others may go on."""
+        store.write("seg/a", b"head")
+        growing(other).append("seg/a", 4, b"one", sync=False, seal=SEAL)
+        with pytest.raises(SegmentChanged) as caught:
+            growing(store).append("seg/a", 4, b"late", sync=False, seal=SEAL, insist=lambda _: None)
+        assert caught.value.behind == b"one"
+
+        def fails(_: bytes) -> tuple[bytes, bytes] | None:
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            growing(store).append("seg/a", 4, b"late", sync=False, seal=SEAL, insist=fails)
+        with pytest.raises(SegmentChanged) as caught:
+            growing(store).append("seg/a", 9, b"beyond", sync=False, seal=SEAL, insist=fails)
+        assert caught.value.behind == b""
+        growing(other).append("seg/a", 7, b"two", sync=False, seal=SEAL)
+        assert store.read("seg/a") == b"headonetwo"
+
     def test_a_size_that_is_not_reached(self, store: SegmentStore) -> None:
         """An append above the size raises SegmentChanged with no bytes, and leaves no hole."""
         store.write("seg/a", b"head")

@@ -1,0 +1,119 @@
+"""Several objects on one log that grows: none is kept from writing by the others, or reads what they have consumed."""
+
+import itertools
+
+import pytest
+
+import pqueue
+from pqueue import grow
+from pqueue.frames import Shape
+from tests.support.points import ONLY, Interrupted, counting, in_time
+
+
+class Beaten:
+    """The way to the store of one before each of whose appends somebody else puts something, however often it tries."""
+
+    def __init__(self, appends, rival, most):
+        self._appends = appends
+        self._rival = rival
+        self.tries = 0
+        self._most = most
+
+    def append(self, *how, **more):
+        self.tries += 1
+        assert self.tries <= self._most, "it never gets its turn"
+        self._rival.put(f"small {self.tries}")
+        return self._appends.append(*how, **more)
+
+
+@pytest.mark.parametrize("durability", ["written", "synced"])
+@pytest.mark.parametrize("settings", [{}, {"segment_items": 9}, {"record_times": True}])
+def test_who_comes_too_late_each_time_has_its_turn_all_the_same(place, durability, settings):
+    """Without it, one with much to write never writes it while another writes a little all the time."""
+    if not place.appends:
+        return
+    with place.open(durability=durability, **settings) as queue, place.open() as rival:
+        queue.put("first")
+        way = queue._log._way
+        beaten = way._appends = Beaten(way._appends, rival, 60)
+        for number in range(5):
+            queue.put_many([f"large {number}", f"behind {number}"])
+        assert beaten.tries <= 5 * (grow._PATIENCE + 3)
+        found = [*queue]
+    assert found[0] == "first"
+    assert [item for item in found if item.startswith("small")] == [f"small {one + 1}" for one in range(beaten.tries)]
+    large = [(index, item) for index, item in enumerate(found) if item.startswith("large")]
+    assert [item for _, item in large] == [f"large {number}" for number in range(5)]
+    assert all(found[index + 1] == f"behind {number}" for number, (index, _) in enumerate(large))
+
+
+@ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("durability", ["written", "synced"])
+def test_an_interrupt_anywhere_in_it(place, monkeypatch, durability):
+    if not place.appends:
+        return
+    monkeypatch.setattr(grow, "_PATIENCE", 0)
+    for at in counting(1):
+        mine = place.again()
+        with mine.open(durability=durability) as queue, mine.open() as rival:
+            queue.put("a")
+            rival.put("b")
+            cut = Interrupted(lambda queue=queue: queue.put_many("pq"), at)
+            rival.put("c")
+            found = in_time(lambda queue=queue: (queue.put("d"), [*queue])[1], cut.where)
+            assert [item for item in found if item in "abcd"] == [*"abcd"], (cut.where, found)
+            put = "".join(item for item in found if item in "pq")
+            assert put in ("", "pq"), (cut.where, found)
+            if not cut.where:
+                assert put == "pq"
+                break
+    assert at > 20
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize("size", [40, 400])
+def test_what_others_have_consumed_is_hardly_read(place, monkeypatch, batch, size):
+    """In a stretch of its own each of four gets what is next; what the others get meanwhile it need not decode."""
+    if not place.appends:
+        return
+    decoded = [0]
+    real = Shape.decode
+
+    def decode(self, data, at, count):
+        found = real(self, data, at, count)
+        decoded[0] += found.count - count
+        return found
+
+    total = 8400
+    with place.open() as queue:
+        for first in range(0, total, batch):
+            queue.put_many([f"{number:0{size}d}" for number in range(first, first + batch)])
+    queues = [place.open() for _ in range(4)]
+    monkeypatch.setattr(Shape, "decode", decode)
+    got = []
+    for queue in itertools.cycle(queues):
+        try:
+            got += [queue.get_nowait() for _ in range(70)]
+        except pqueue.Empty:
+            break
+    assert [int(item) for item in got] == list(range(total))
+    assert decoded[0] < 3 * total, "each of them has read all of it"
+    for queue in queues:
+        queue.close()
+
+
+def test_a_writer_decodes_little_of_what_others_have_written(place, monkeypatch):
+    if not place.appends:
+        return
+    with place.open() as queue, place.open() as rival:
+        queue.put(0)
+        for number in range(1, 500):
+            rival.put(number)
+        decoded = []
+        real = Shape.decode
+        monkeypatch.setattr(Shape, "decode", lambda *how: decoded.append(real(*how)) or decoded[-1])
+        queue.put(500)
+        assert sum(frame.count for found in decoded for frame in found.frames) <= 2
+        monkeypatch.undo()
+        assert [*queue] == list(range(501))
