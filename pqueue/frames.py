@@ -171,6 +171,9 @@ class Shape:
         count = len(records)
         if count == 1:
             body = records[0]
+            if at_ms is None and not self._codecs:  # the commonest, at once
+                rest = _REST.pack(first, len(body), 1)
+                return _CHECK.pack(crc32(body, crc32(rest, self.seed))) + rest + body
         elif isinstance(records, Records):
             body = records.body
         else:

@@ -20,7 +20,7 @@ from pqueue.errors import (
     StoreRefused,
     SyncFailed,
 )
-from pqueue.frames import MAX_RECORDS, TORN_END, End, Shape
+from pqueue.frames import TORN_END, End, Shape
 from pqueue.head import Head
 from pqueue.names import HEAD, TAIL, Name, draw_id
 from pqueue.parts import Parts
@@ -34,9 +34,6 @@ _TRIES = 5
 
 _PATIENCE = 4
 """Appends in a row that came too late; the next one is made ready while nobody else can append."""
-
-_MUCH = 1024
-"""Bytes of others' frames of which it is worth while to look at the lengths, and decode the last one only."""
 
 
 class _Known:
@@ -88,6 +85,23 @@ class _Insisting:
             self.count = self.known.count + len(self._records)
             self.end = self.known.at + len(made[0])
         return made
+
+
+class _Closing:
+    """A seal that comes too late goes behind what came before it: else a segment would stay open as long as others append."""
+
+    def __init__(self, shape: Shape, end: int, count: int) -> None:
+        self.count = count
+        """Items that it closes."""
+        self._shape = shape
+        self._end = end
+
+    def __call__(self, behind: bytes) -> tuple[bytes, bytes] | None:
+        found = self._shape.decode(behind, self._end, self.count)
+        if found.end is not End.OPEN:
+            return None
+        self.count = found.count
+        return self._shape.seal(found.count), b""
 
 
 class Growing:
@@ -227,10 +241,7 @@ class Growing:
         if not behind:
             return  # shorter than known: learn it anew
         end = known.at + len(behind)
-        skipped, count = 0, known.count
-        if known.proven and len(behind) > _MUCH:
-            skipped, count = known.shape.leap(behind, count, MAX_RECORDS)
-        found = known.shape.decode(behind[skipped:], known.at + skipped, count)
+        found = known.shape.decode(behind, known.at, known.count)
         known.at, known.count = found.at, found.count
         if found.end is End.TORN:
             # What checks out behind the damage counts, and with it what the damage took: readers report that and go on.
@@ -291,8 +302,10 @@ class Growing:
             return  # somebody else did
         if known.shape is not None and (not known.sealed or known.end):
             end = known.end or known.at
+            closes = _Closing(known.shape, end, known.count)
             try:
-                self._appends.append(known.text, end, known.shape.seal(known.count), sync=False, seal=b"")
+                self._appends.append(known.text, end, known.shape.seal(known.count), False, b"", closes)
+                known.count = closes.count
             except Landed as landed:
                 raise landed.__cause__ or landed from None  # the seal has landed, not the records
             except SegmentChanged as changed:

@@ -20,7 +20,7 @@ from pqueue.arrears import Arrears
 from pqueue.bounds import Bound
 from pqueue.claims import Consumer
 from pqueue.dead import Dead
-from pqueue.errors import Empty, QueueError, SerializationError, ShutDown, StoreError
+from pqueue.errors import Empty, Landed, QueueError, SerializationError, ShutDown, StoreError
 from pqueue.leases import Leases
 from pqueue.lending import Lending
 from pqueue.log import Log
@@ -176,7 +176,10 @@ class Queue(Generic[T]):
         """
         record = self._dumps(item)
         if self._puts_plainly:
-            self._log.put((record,))
+            try:
+                self._log.land((record,))
+            except Landed as landed:
+                raise landed.__cause__ or landed from None
         else:
             self._put_heedfully((record,), block, timeout)
         if self._shares or self._waiting.sleepers:
@@ -427,8 +430,8 @@ class Queue(Generic[T]):
             self._receiver.give_back(messages, 0, "", counted=False)
 
     def _take(self, n: int) -> Sequence[T]:
-        if self._receiver.ahead or self._receiver.returns:
-            self._receiver.release()  # what it holds comes first
+        if self._receiver.holds:
+            self._receiver.release()  # that comes first
         if self._gets_plainly:
             return self._looked(self._takes, n)
         return self._take_heedfully(n)

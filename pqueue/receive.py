@@ -65,9 +65,9 @@ class Receiver:
         return bool(self._prefetched.shares)
 
     @property
-    def returns(self) -> bool:
-        """Whether something may be on its way back unseen: whoever takes otherwise is to get it first."""
-        return self._answering.returns
+    def holds(self) -> bool:
+        """Whether something is, or may be on its way back unseen: whoever takes otherwise is to get it first."""
+        return bool(self._prefetched.shares or self._answering.returns)
 
     @property
     def unanswered(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pqueue.abc import Codec, SegmentStore
 from pqueue.errors import CorruptSegment
-from pqueue.frames import FRAME, End, Frame, Shape
+from pqueue.frames import FRAME, Decoded, End, Frame, Shape
 from pqueue.names import Name
 from pqueue.runtime import Task
 
@@ -88,11 +88,8 @@ class Scanner:
             wants = self.shape.wants(data, self.count)
             if self._grows and wants > len(data):
                 found = self.shape.decode(self._store.read(self._text, self.at, self.at + wants), self.at, self.count)
-        items = found.count - self.count
-        if items:
-            self._few = min(_FIRST, max(FRAME, _GLANCE * (found.at - self.at) // items))
-        if not (self.shared or self.drained) and items < _MANY:
-            self._chunk = min(CHUNK, 2 * self._chunk)
+        if not self.drained:
+            self._pace(found)
         self.at, self.count, self.end = found.at, found.count, found.end
         return found.frames
 
@@ -106,6 +103,14 @@ class Scanner:
         data = self._store.read(self._text, start, start + chunk)
         self.drained = len(data) < chunk
         return data
+
+    def _pace(self, found: Decoded) -> None:
+        """Learn from these how much to read."""
+        items = found.count - self.count
+        if items:
+            self._few = min(_FIRST, max(FRAME, _GLANCE * (found.at - self.at) // items))
+        if not self.shared and items < _MANY:
+            self._chunk = min(CHUNK, 2 * self._chunk)
 
     def _leapt(self, data: bytes, item: int) -> bytes:
         """Go on at the frame that holds the item, or as near as one comes in this data; a little from there on."""

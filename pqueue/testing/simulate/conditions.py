@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 PAGE = 4
 
-_SMALL = {"PAGE": PAGE, "CUT_AT": 6, "_PAGES_EVERY": 2, "_PATIENCE": 1, "_MUCH": 1, "_GLANCE": 2}
+_SMALL = {"PAGE": PAGE, "CUT_AT": 6, "_PAGES_EVERY": 2, "_PATIENCE": 1, "_GLANCE": 2}
 
 
 class _Crashes(logging.Handler):
