@@ -109,12 +109,10 @@ class Log:
         weight = len(records[0]) if count == 1 and type(records[0]) is bytes else measured(records)
         if weight > self.max_bytes or count > MAX_RECORDS:
             raise self._too_large(records)
-        if self._buffers:
-            self._keep_back(records, weight)
-        elif not self._combiner.alone(self._commit, records):
-            self._combiner.run(records, weight + 16 * count)
-
-    def _keep_back(self, records: Sequence[bytes], weight: int) -> None:
+        if not self._buffers:
+            if not self._combiner.alone(self._commit, records):
+                self._combiner.run(records, weight + 16 * count)
+            return
         # Room is made first: so an error means that these records were not taken.
         if self._buffer and (len(self._buffer) >= self._items or self._size + weight > self.max_bytes):
             self.flush()
