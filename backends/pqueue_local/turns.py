@@ -3,8 +3,8 @@
 Swaps are optimistic: of two that were planned from one version, the one that takes longer to plan loses; and who has lost
 takes longer, since it has to load first. Against somebody who swaps all the time it would lose for good, and each loss costs
 both of them as much as some swaps. So after its second one it notes beside the document until when it wants to be alone, and
-the others wait that long with their next swap, once. Two that swap all the time are served by turns so, of a hundred swaps
-or more each. No lock is kept, so a process that dies with such a note, or does not come back, costs the others a quarter of
+the others wait that long with their next swap, once. Two that swap all the time are served by turns so, of a millisecond
+each. No lock is kept, so a process that dies with such a note, or does not come back, costs the others a quarter of
 a second at most.
 """
 
@@ -49,9 +49,8 @@ class Turn:
         if self.losses == 1:
             self._mine = 0
         if self.losses >= LOSSES and not self.owes(file):
-            self._mine = self._mine or 1 + randbelow(
-                _TOKEN
-            )  # for each row another, so that a forked child's is its own
+            # For each row another, so that a forked child's is its own.
+            self._mine = self._mine or 1 + randbelow(_TOKEN)
             self._note(file, ms + min(MOST_MS, 2 * took + 1) << _SHIFT | self._mine)
 
     def won(self, file: SlotFile) -> None:
