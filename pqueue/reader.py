@@ -93,7 +93,7 @@ class _Cursor:
     def window(self, item: int, wanted: int, entry: Entry, least: int) -> Sequence[bytes]:
         """Records from this item on, at most `wanted`; none where the segment ends for now.
 
-        As many as `least`, if they are there; more where that is worth while.
+        As many as `least`, if the segment has them; more where that is worth while.
 
         Raises:
             Damage: the segment is closed, and this item can't be read.
@@ -239,7 +239,7 @@ class Reader:
     ) -> Chunk | None:
         """At most `wanted` records of one segment from this place on, at least one; None where the log ends for now.
 
-        As many as `least`, if they are there and it is no others' claim; more where that is worth while.
+        As many as `least` (None: all that are wanted), if the segment has them; more where that is worth while.
 
         The place may be a segment's end, which is the same as the next one's start (rule 24). `before`: as if the log
         ended with the segment before this one.

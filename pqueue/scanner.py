@@ -10,14 +10,15 @@ from pqueue.frames import FRAME, Decoded, End, Frame, Shape
 from pqueue.names import Name
 from pqueue.runtime import Task
 
-CHUNK = 1 << 20
-"""Bytes read at once, at most, of a segment that grows; any other is read whole."""
+CHUNK = 1 << 18
+"""Bytes read at once, at most, of a segment that grows: so many stay in a processor's cache until they are unpacked. Any other
+segment is read whole."""
 
-_FIRST = CHUNK >> 4
+_FIRST = 1 << 16
 """… and of the first read."""
 
 _MANY = 500
-"""Items of one read that are enough, whatever it takes to decode them."""
+"""Items in frames of their own that are enough for one read: they are what takes long to decode."""
 
 _GLANCE = 64
 """Items decoded at once behind what others have consumed: of many most would be theirs, too."""
@@ -106,10 +107,12 @@ class Scanner:
 
     def _pace(self, found: Decoded) -> None:
         """Learn from these how much to read."""
-        items = found.count - self.count
+        items, size = found.count - self.count, found.at - self.at
+        singles = sum(len(frame.run) for frame in found.frames)
         if items:
-            self._few = min(_FIRST, max(FRAME, _GLANCE * (found.at - self.at) // items))
-        if not self.shared and items < _MANY:
+            a_frame = size // items if singles else size // len(found.frames)
+            self._few = max(min(_FIRST, _GLANCE * size // items), FRAME + 2 * a_frame)
+        if not self.shared and singles < _MANY:
             self._chunk = min(CHUNK, 2 * self._chunk)
 
     def _leapt(self, data: bytes, item: int) -> bytes:

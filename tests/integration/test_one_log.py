@@ -116,6 +116,14 @@ def got(queue):
             return found
 
 
+def damage(place, item):
+    """Flip a bit of an item, in a folder's only segment."""
+    [segment] = (pathlib.Path(place.store["path"]) / "seg").iterdir()
+    raw = bytearray(segment.read_bytes())
+    raw[raw.index(item) + 2] ^= 1
+    segment.write_bytes(raw)
+
+
 @pytest.mark.parametrize("durability", ["written", "synced"])
 def test_damage_in_an_open_segment_is_closed_off_though_others_go_on_behind_it(place, durability):
     """Those that have appended before see no damage: whoever comes fresh closes the segment, however fast they are."""
@@ -124,10 +132,7 @@ def test_damage_in_an_open_segment_is_closed_off_though_others_go_on_behind_it(p
     rival = place.open(durability=durability)
     for number in range(20):
         rival.put(f"before {number}")
-    [segment] = (pathlib.Path(place.store["path"]) / "seg").iterdir()
-    raw = bytearray(segment.read_bytes())
-    raw[raw.index(b"before 7") + 2] ^= 1
-    segment.write_bytes(raw)
+    damage(place, b"before 7")
     with place.open(durability=durability) as queue:
         way = queue._log._way
         way._appends = Beaten(way._appends, rival, 12)
@@ -147,10 +152,7 @@ def test_a_writer_closes_off_damage_in_what_others_have_written(place):
         queue.put("first")
         for number in range(60):
             rival.put(f"before {number:02d}")
-        [segment] = (pathlib.Path(place.store["path"]) / "seg").iterdir()
-        raw = bytearray(segment.read_bytes())
-        raw[raw.index(b"before 07") + 2] ^= 1
-        segment.write_bytes(raw)
+        damage(place, b"before 07")
         queue.put("last")
         assert len(queue) == 62
         assert got(queue) == ["first", *(f"before {number:02d}" for number in range(60) if number != 7), "last"]
