@@ -156,3 +156,31 @@ def test_a_writer_closes_off_damage_in_what_others_have_written(place):
         queue.put("last")
         assert len(queue) == 62
         assert got(queue) == ["first", *(f"before {number:02d}" for number in range(60) if number != 7), "last"]
+
+
+def test_nothing_is_insisted_on_behind_a_seal(place, monkeypatch):
+    if not place.appends:
+        return
+    monkeypatch.setattr(grow, "_PATIENCE", 0)
+    with place.open(segment_items=4) as queue, place.open() as rival:
+        queue.put(0)
+        for number in range(1, 6):
+            rival.put(number)
+        queue.put(6)
+        assert len(rival) == 7
+        assert [*rival] == list(range(7))
+
+
+def test_nothing_is_insisted_on_behind_torn_bytes(place, monkeypatch):
+    if place.kind != "folder":
+        return
+    monkeypatch.setattr(grow, "_PATIENCE", 0)
+    with place.open() as queue, place.open() as rival:
+        queue.put(0)
+        rival.put(1)
+        [segment] = (pathlib.Path(place.store["path"]) / "seg").iterdir()
+        with segment.open("ab") as file:
+            file.write(b"torn")
+        queue.put(2)
+        assert len(rival) == 3
+        assert got(rival) == [0, 1, 2]
