@@ -336,7 +336,9 @@ class Reader:
             if self._ending is None or self._ending.name != last.name:
                 self._ending = self._scanner(last)
             try:
-                while self._ending.end is not End.SEALED and self._ending.more():
+                while self._ending.end is not End.SEALED and (
+                    self._ending.more() or (self._ending.end is End.TORN and self._ending.hop())
+                ):
                     pass
             except BlobMissing:
                 if not self._view.load():  # else it was consumed meanwhile, and is not the last one any more

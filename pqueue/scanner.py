@@ -137,6 +137,22 @@ class Scanner:
         """Others were seen to consume from it, too."""
         self._glances = _GLANCES
 
+    def hop(self) -> bool:
+        """Go on at the next frame that checks out behind bytes that do not (rule 27); False where there is none.
+
+        For whoever counts: what lay between is not read.
+        """
+        return self._hopped(self._store.read(self._text, self.at))
+
+    def _hopped(self, data: bytes) -> bool:
+        found = self.shape.search(data[1:], self.count)
+        if found is None:
+            return False
+        self.at += 1 + found[0]
+        self.count = found[1]
+        self.end = End.OPEN
+        return True
+
     def skip(self, count: int) -> tuple[int, bytes, str]:
         """Go on behind bytes that do not check out, in a closed segment of `count` items.
 
@@ -144,14 +160,9 @@ class Scanner:
         """
         start = self.at
         data = self._store.read(self._text, start)
-        found = self.shape.search(data[1:], self.count)
-        if found is None:
+        if not self._hopped(data):
             self.count = count
             self.at = start + len(data)
-            raw = data
-        else:
-            self.at = start + 1 + found[0]
-            self.count = found[1]
-            raw = data[: 1 + found[0]]
-        self.end = End.OPEN
+            self.end = End.OPEN
+        raw = data[: self.at - start]
         return start, raw, "a frame does not check out" if raw else "the segment ends too early"

@@ -158,6 +158,22 @@ def test_a_writer_closes_off_damage_in_what_others_have_written(place):
         assert got(queue) == ["first", *(f"before {number:02d}" for number in range(60) if number != 7), "last"]
 
 
+def test_what_lies_behind_damage_in_an_open_segment_counts(place):
+    if place.kind != "folder":
+        return
+    with place.open(maxsize=20) as queue:
+        for number in range(20):
+            queue.put(f"before {number:02d}")
+    damage(place, b"before 07")
+    damage(place, b"before 11")
+    with place.open() as queue:
+        assert len(queue) == queue.qsize() == 20
+        with pytest.raises(pqueue.Full):
+            queue.put("one too many", block=False)
+        assert got(queue) == [f"before {number:02d}" for number in range(20) if number not in (7, 11)]
+        assert len(queue) == 0
+
+
 def test_nothing_is_insisted_on_behind_a_seal(place, monkeypatch):
     if not place.appends:
         return
