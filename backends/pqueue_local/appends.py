@@ -62,8 +62,9 @@ class Segments(Appends):
                     except BlockingIOError:
                         disk.lock_soon(fd)
                     if sync or monotonic() >= segment.due:
-                        self._look_for(name, segment)
-                    size = os.lseek(fd, 0, os.SEEK_END)
+                        size = self._look_for(name, segment).st_size
+                    else:
+                        size = os.lseek(fd, 0, os.SEEK_END)
                     if size != at:
                         data, seal = self._changed(name, segment, at, size, insist)
                         at = size
