@@ -126,17 +126,12 @@ def test_an_append_that_stands_in_spite_of_an_error_has_happened(store, other, m
 
 def test_an_append_that_can_not_be_looked_at_is_uncertain(store, monkeypatch):
     store.write("seg/a", b"head")
-    fails(monkeypatch, "write", errno.EIO)
-    lseek = os.lseek
-    calls = []
 
-    def failing(*args):
-        calls.append(args)
-        if len(calls) > 1:
-            raise OSError(errno.EIO, "Input/output error")
-        return lseek(*args)
+    def failing(*_):
+        fails(monkeypatch, "lseek", errno.EIO)  # from here on
+        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "lseek", failing)
+    monkeypatch.setattr(os, "write", failing)
     with pytest.raises(SyncFailed, match="unknown"):
         store.appends.append("seg/a", 4, b"frame", sync=False, seal=SEAL)
 
