@@ -89,23 +89,33 @@ class Side:
 
 
 class Result:
-    """A row, measured."""
+    """A row, and what has been measured of it."""
 
-    def __init__(self, row: Row, rounds: int) -> None:
+    def __init__(self, row: Row) -> None:
         self.row = row
         self.ours = Side("ours", row.ours)
         self.beside = [Side(one.name, one.run, one.goal) for one in row.beside]
-        sides = [self.ours, *self.beside]
-        if row.warm and rounds > 1:
-            for side in sides:
-                side.round()
-                side.found.clear()
-        for turn in range(min(rounds, row.rounds or rounds)):
-            first = turn % len(sides)
-            for side in [*sides[first:], *sides[:first]]:
-                side.round()
+        self._turn = 0
         self.goals: list[tuple[str, bool]] = []
         """Each goal's name, and whether it is reached."""
+
+    def warm_up(self) -> None:
+        """Once more than is counted, so that nothing is the first of its kind."""
+        if self.row.warm:
+            for side in (self.ours, *self.beside):
+                side.round()
+                side.found.clear()
+
+    def round(self, part: float) -> None:
+        """One round, if it is due once this part of the run will be over: those that have few are spread over all of it."""
+        most = self.row.rounds
+        if most is not None and self._turn >= part * most:
+            return
+        sides = [self.ours, *self.beside]
+        first = self._turn % len(sides)
+        self._turn += 1
+        for side in [*sides[first:], *sides[:first]]:
+            side.round()
 
     def ratio(self, side: Side, figure: Figure) -> float | None:
         """The median of the rounds' ratios."""
@@ -213,8 +223,12 @@ def options(about: str | None) -> argparse.ArgumentParser:
 
 
 def run(rows: Iterable[Row], given: argparse.Namespace) -> int:
-    """Measure the rows that are wanted, and print each once it is done. The exit code tells whether all could be
-    measured: 1 if not, 2 if none is wanted."""
+    """Measure the rows that are wanted, and print them. The exit code tells whether all could be measured: 1 if not, 2 if none is
+    wanted.
+
+    A round is one of each row, so that each row's rounds lie all over the run: what some minutes of the machine are like is in all
+    rows alike, and in no row alone.
+    """
     every = list(rows)
     rows = [row for row in every if given.only in row.title]
     if not rows:
@@ -224,12 +238,14 @@ def run(rows: Iterable[Row], given: argparse.Namespace) -> int:
     out = sys.stderr if given.json == "-" else sys.stdout
     settings = {one.name: one.settings for row in rows for one in row.beside if one.settings}
     print("\n".join([*_about(given.rounds), *(f"{name}: {said}" for name, said in settings.items())]), file=out)
-    results: list[Result] = []
-    for row in rows:
-        if not results or results[-1].row.group != row.group:
-            print(f"\n{row.group}", file=out)
-        results.append(Result(row, given.rounds))
-        print("\n".join(results[-1].lines()), file=out, flush=True)
+    results = [Result(row) for row in rows]
+    _measure(results, given.rounds)
+    group = ""
+    for result in results:
+        if result.row.group != group:
+            group = result.row.group
+            print(f"\n{group}", file=out)
+        print("\n".join(result.lines()), file=out, flush=True)
     goals = [goal for result in results for goal in result.goals]
     missed = [name for name, reached in goals if not reached]
     print(f"\n{len(goals) - len(missed)} of {len(goals)} goals reached", file=out)
@@ -240,6 +256,17 @@ def run(rows: Iterable[Row], given: argparse.Namespace) -> int:
     if given.plot:
         _plot(results, given.plot)
     return 1 if any(result.ours.failed for result in results) else 0
+
+
+def _measure(results: Sequence[Result], rounds: int) -> None:
+    if rounds > 1:
+        print("warming up", file=sys.stderr, flush=True)
+        for result in results:
+            result.warm_up()
+    for turn in range(1, rounds + 1):
+        print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
+        for result in results:
+            result.round(turn / rounds)
 
 
 def _plot(results: list[Result], folder: Path) -> None:

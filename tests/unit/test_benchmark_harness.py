@@ -14,6 +14,24 @@ def test_an_only_that_no_row_matches_is_told(capsys):
     assert err == "no row's title holds 'nosuch'; they are:\n  one by one: put\n"
 
 
+def test_a_round_is_one_of_each_row_and_few_are_spread_over_all(capsys):
+    done = []
+
+    def runs(name):
+        return lambda: done.append(name) or {"rate": len(done)}
+
+    rows = [
+        Row("one by one", "put", runs("put"), [Beside("theirs", runs("theirs"))]),
+        Row("one by one", "get", runs("get"), rounds=2, warm=False),
+    ]
+    assert run(rows, options(None).parse_args(["--rounds", "4"])) == 0
+    warm, *rounds = "put theirs", "put theirs get", "theirs put", "put theirs get", "theirs put"
+    assert done == " ".join([warm, *rounds]).split()
+    out, err = capsys.readouterr()
+    assert "7.5 /s (3 /s - 12 /s)" in out  # the median of 3, 7, 8 and 12: the warm ones do not count
+    assert err.splitlines() == ["warming up", *(f"round {turn} of 4" for turn in range(1, 5))]
+
+
 def test_runs_that_do_not_agree_on_a_goal_are_told(tmp_path, capsys, monkeypatch):
     paths = []
     for ours, memory in ((50, 8), (60, 9), (20, 10)):
