@@ -94,6 +94,13 @@ def _once(  # noqa: C901, PLR0912  # one question after the other, in the order 
         store.swap(HEAD, Head(0, 0, Rest(listed.queue)).dump(), head.version if head else None, sync=True)
         return None
     if meta is None:
+        if listed.next and "serializer" not in wanted:
+            if isinstance(store.load(META), Document):
+                return None  # made, and put to, meanwhile
+            raise NotAQueue(
+                "the document `queue.json` is missing though items were put: restore it from a backup; or, to have it made "
+                "anew, open with create=True and all the settings that it was made with, `serializer` at least"
+            )
         if not create:
             raise QueueAbsent("no queue is there, only one that is half made: open it with create=True to finish it")
         made = replace(Meta(listed.queue, **wanted), appends=listed.grows, store=dict(store.probe()))

@@ -14,9 +14,21 @@ from pqueue.names import HEAD
 from pqueue.opening import find
 from pqueue.reader import AHEAD, Chunk, Damage, Reader
 from pqueue.runtime import REAL
+from pqueue.tail import OPEN, Entry
 from pqueue.view import View
 
 log = logging.getLogger("pqueue")
+
+
+class _Looked(View):
+    """With the open segment as if it was closed where it ends now: what is damaged in it is passed, since nobody mends it."""
+
+    reader: Reader
+
+    def entry(self, ordinal: int) -> Entry | None:
+        """As `View.entry`."""
+        entry = super().entry(ordinal)
+        return entry._replace(count=self.reader.counted(entry)) if entry is not None and entry.count == OPEN else entry
 
 
 class Glance:
@@ -31,8 +43,8 @@ class Glance:
         self._store = store
         self.meta: Meta
         self.meta, tail = find(store, create=False, wanted={}, runtime=REAL)
-        self._view = View(store, self.meta.queue, tail)
-        self._reader = Reader(store, self._view, codecs, REAL, _nothing)
+        self._view = _Looked(store, self.meta.queue, tail)
+        self._reader = self._view.reader = Reader(store, self._view, codecs, REAL, _nothing)
 
     def end(self) -> int:
         """How many items were ever put: the offset behind the last."""

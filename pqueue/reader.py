@@ -333,18 +333,20 @@ class Reader:
             last = self._view.tail.last
             if last is None or last.count != OPEN:
                 return self._view.tail.end
-            if self._ending is None or self._ending.name != last.name:
-                self._ending = self._scanner(last)
             try:
-                while self._ending.end is not End.SEALED and (
-                    self._ending.more() or (self._ending.end is End.TORN and self._ending.hop())
-                ):
-                    pass
+                return last.base + self.counted(last)
             except BlobMissing:
                 if not self._view.load():  # else it was consumed meanwhile, and is not the last one any more
                     raise
-                continue
-            return last.base + self._ending.count
+
+    def counted(self, entry: Entry) -> int:
+        """Items of an open segment, up to its last whole frame; those in the middle that are damaged are some of them."""
+        scanner = self._ending
+        if scanner is None or scanner.name != entry.name:
+            scanner = self._ending = self._scanner(entry)
+        while scanner.end is not End.SEALED and (scanner.more() or (scanner.end is End.TORN and scanner.hop())):
+            pass
+        return scanner.count
 
     def forget(self) -> None:
         """Drop what was read ahead."""

@@ -10,14 +10,12 @@ from typing import Any
 
 from pqueue.abc import Codec, Document, SegmentStore
 from pqueue.errors import BlobMissing, NotAQueue, QueueError
-from pqueue.frames import End
 from pqueue.head import BACK, CLAIMED, Head
 from pqueue.meta import Meta
 from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
 from pqueue.opening import find
 from pqueue.reader import Damage, Reader
 from pqueue.runtime import REAL, Runtime
-from pqueue.scanner import Scanner
 from pqueue.tail import OPEN
 from pqueue.view import View
 
@@ -109,7 +107,7 @@ def survey(store: SegmentStore, codecs: Sequence[Codec]) -> Stats:
         )
     head = Head.parse(document.data)
     view.load()
-    end = _end(store, view, codecs)
+    end = Reader(store, view, codecs, REAL, lambda: None).end()
     counts = dict.fromkeys((CLAIMED, BACK, ""), 0)
     for span in head.rest.spans:
         counts[span.state if span.state in counts else ""] += span.size
@@ -156,17 +154,6 @@ def _oldest(store: SegmentStore, view: View, codecs: Sequence[Codec], head: Head
     if chunk is None or not chunk.times:
         return None
     return max(0, REAL.wall_ms() - chunk.times[0]) / 1000
-
-
-def _end(store: SegmentStore, view: View, codecs: Sequence[Codec]) -> int:
-    """The offset behind the last whole frame; nothing is mended, as a `Reader` would."""
-    last = view.tail.last
-    if last is None or last.count != OPEN:
-        return view.tail.end
-    scanner = Scanner(store, last.name, codecs, grows=view.tail.grows)
-    while scanner.end is not End.SEALED and scanner.more():
-        pass
-    return last.base + scanner.count
 
 
 def documents(store: SegmentStore) -> dict[str, Any]:

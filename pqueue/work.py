@@ -70,6 +70,8 @@ class Worked(NamedTuple):
     """Attempts given back."""
     rejected: int
     """Items that the handler has rejected."""
+    unread: int
+    """Times that something could not be read, and was set aside."""
 
 
 def work(
@@ -102,7 +104,8 @@ def work(
         settings: as for `pqueue.open`.
 
     Returns:
-        How many items were done, attempts failed, and items rejected; what could not be read is in none of these.
+        How many items were done, attempts failed, and items rejected; what could not be read is in none of these, but said by
+        `unread`.
 
     Raises:
         QueueError: the queue can't be opened, or is gone; not for what passes.
@@ -130,7 +133,7 @@ def work(
         try:
             worker.run(threads)
         finally:
-            done = map(counted, worker.worked, ("item", "attempt", "item"))
+            done = map(counted, worker.worked[:3], ("item", "attempt", "item"))
             log.info("ends: %s done, %s failed, %s rejected%s", *done, worker.left())
     return worker.worked
 
@@ -208,7 +211,7 @@ class _Worker:
         """Threads that have an item in hand."""
         self._last = time.monotonic()
         """When one of them was last done."""
-        self.worked = Worked(0, 0, 0)
+        self.worked = Worked(0, 0, 0, 0)
 
     def run(self, threads: int) -> None:
         if threads == 1:
@@ -258,6 +261,7 @@ class _Worker:
                 if str(error) == told:  # one that can't be set aside comes again
                     raise
                 told = str(error)  # logged where it was set aside
+                self._add(unread=1)
                 continue
             except StoreError as error:
                 if not error.retry:
@@ -288,26 +292,24 @@ class _Worker:
         except Reject as reject:
             reason = str(reject)
             log.warning("the item at offset %d was rejected: %s", message.offset, reason)
-            self._answer(message, lambda: message.reject(reason), rejected=1)
+            self._answer(message, lambda: message.reject(reason), "rejected")
         except Unfit as error:
-            self._answer(message, lambda: message.nack(counted=False))
+            self._answer(message, lambda: message.nack(counted=False), "")
             raise Unfit(f"the item at offset {message.offset}, {error}") from error
         except Exception as error:
             text = f"{type(error).__name__}: {text_of(error)}"
             log.warning("attempt %d of the item at offset %d failed: %s", message.attempt, message.offset, text)
             log.debug("the handler's error", exc_info=True)
-            self._answer(message, lambda: message.fail(text), failed=1)
+            self._answer(message, lambda: message.fail(text), "failed")
         except BaseException as error:
             message.fail(type(error).__name__)
             raise
         else:
             log.debug("done with the item at offset %d in %.3f s", message.offset, time.monotonic() - began)
-            self._answer(message, message.ack, done=1)
+            self._answer(message, message.ack, "done")
 
-    def _answer(
-        self, message: Message[Any], answer: Callable[[], None], *, done: int = 0, failed: int = 0, rejected: int = 0
-    ) -> None:
-        """Answer, again where the store does not confirm it."""
+    def _answer(self, message: Message[Any], answer: Callable[[], None], what: str) -> None:
+        """Answer, again where the store does not confirm it; and count it as `what`."""
         for attempt in range(_TRIES):
             try:
                 answer()
@@ -320,7 +322,11 @@ class _Worker:
                     return
                 time.sleep(_PAUSE * 2**attempt)
             else:
-                with self._guard:
-                    was = self.worked
-                    self.worked = Worked(was.done + done, was.failed + failed, was.rejected + rejected)
+                self._add(**{what: 1} if what else {})
                 return
+
+    def _add(self, **more: int) -> None:
+        with self._guard:
+            self.worked = self.worked._replace(
+                **{name: getattr(self.worked, name) + count for name, count in more.items()}
+            )

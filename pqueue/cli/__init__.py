@@ -69,7 +69,12 @@ def _typed(text: str) -> str:
 
 
 _TYPED = (
-    (re.compile(r"open it with create=True to (make|finish)\b"), r"pqueue put \1s"),
+    (re.compile(r"open it with create=True to make\b"), "pqueue put makes"),
+    (re.compile(r"open it with create=True to finish\b"), "pqueue put finishes"),
+    (
+        re.compile(r"open with create=True and all the settings that it was made with\b"),
+        "pqueue put with -s and all of them",
+    ),
     (re.compile(r'open it with serializer="([^"]+)"'), r"say -s serializer=\1"),
 )
 

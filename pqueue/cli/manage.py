@@ -20,7 +20,7 @@ from pqueue.cli.output import size_of
 from pqueue.cli.progress import Progress
 from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect, connect_store
-from pqueue.errors import QueueAbsent, QueueGone, SettingsError
+from pqueue.errors import NotAQueue, QueueAbsent, QueueGone, SettingsError
 from pqueue.importing import import_folder
 from pqueue.oldrecipe import OldFolder
 from pqueue.remove import remove
@@ -113,8 +113,8 @@ def rm(where: Where, yes: Yes = False, given: Settings = None) -> int:
         with looked_at(settings) as (store, codecs):
             try:
                 held = f" and the {counted(survey(store, codecs).waiting, 'item')} waiting in it"
-            except (QueueGone, QueueAbsent):
-                held = ""  # half made, or half removed
+            except (QueueGone, QueueAbsent, NotAQueue):
+                held = ""  # half made, half removed, or a part of it is lost
         if not sure(f"Remove the queue {where}{held}?", yes=yes):
             return NOTHING
     store = connect_store(settings)

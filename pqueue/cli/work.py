@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from pqueue.cli.base import Settings, Where, app, layers_of
+from pqueue.cli.exits import DATA
 from pqueue.cli.formats import Format, encoded
 from pqueue.errors import SerializationError, SettingsError
 from pqueue.where import merged
@@ -162,7 +163,8 @@ def work_(
     has come `max_attempts` times, if the queue was made with that (`pqueue put WHERE -s max_attempts=5 ...`); else it
     comes for ever. Without {} among the words the item is the command's standard input. At the
     first SIGTERM or Ctrl-C the items being worked on are finished; at the second they are broken off, and come again.
-    An item that can't be given to a command, being neither text nor bytes nor JSON, ends this with 4, and stays.
+    An item that can't be given to a command, being neither text nor bytes nor JSON, ends this with 4, and stays. One that can't
+    be read is set aside as a dead letter: this goes on, and its exit code is 4 in the end.
     """
     if bool(call) == bool(words):
         raise SettingsError("say what to do: either --call MODULE:FUNCTION, or -- COMMAND")
@@ -172,7 +174,8 @@ def work_(
     kind = _imported("--item", "TYPE", item) if item else None
     handler = Command(words) if words else function(call)
     try:
-        work(merged(layers_of(where, given, create=False)), handler, threads=threads, timeout=timeout, item=kind)
+        found = merged(layers_of(where, given, create=False))
+        worked = work(found, handler, threads=threads, timeout=timeout, item=kind)
     except KeyboardInterrupt as interrupt:
         if interrupt.args != (signal.SIGTERM.name,):
             raise
@@ -180,4 +183,4 @@ def work_(
     finally:
         if isinstance(handler, Command):
             handler.kill()
-    return 0
+    return DATA if worked.unread else 0

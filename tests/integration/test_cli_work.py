@@ -91,6 +91,17 @@ def test_an_item_that_no_command_can_be_given_ends_the_worker_and_stays(tmp_path
         assert (message.offset, message.attempt) == (1, 1)
 
 
+def test_an_item_that_can_not_be_read_is_told_in_the_end(jobs, capfd, caplog):
+    with pqueue.open(jobs) as queue:
+        queue.put(b"four")
+    [segment] = (Path(jobs) / "seg").iterdir()
+    segment.write_bytes(segment.read_bytes().replace(b"two", b"twx"))
+    assert work(jobs, "--", "echo", "got", "{}") == 4
+    assert capfd.readouterr().out.split() == ["got", "four"]
+    assert "offsets 0 to 2 can't be read" in caplog.text
+    assert work(jobs, "--", "true") == 0
+
+
 def test_zero_bytes_in_the_place_of_a_word_end_the_worker(tmp_path, capfd):
     jobs = str(tmp_path / "jobs")
     with pqueue.open(jobs) as queue:

@@ -1,9 +1,12 @@
 """Somebody's own files: no queue is made among them, and none of them is ever touched."""
 
+from pathlib import Path
+
 import pytest
 
 import pqueue
 from pqueue import cli
+from pqueue.names import META
 
 NAMES = ["tail", "head.default", "owners", ".tmp/mine", "log/mine", "seg/mine", "dead/mine", "notes.txt", "src/main.py"]
 
@@ -60,3 +63,23 @@ def test_an_empty_folder_and_one_where_a_queue_is_half_made_will_do(tmp_path):
     with pqueue.open(tmp_path / "q") as queue:
         queue.put("a")
         assert queue.get() == "a"
+
+
+def test_settings_that_were_lost_are_not_guessed(place, capfd):
+    """Else what was put with others could not be read, and what is put would not be read with them once they are back."""
+    with place.open(serializer="json") as queue:
+        queue.put("a")
+    store = place.connect()
+    store.delete([META])
+    store.close()
+    for create in (True, False):
+        with pytest.raises(pqueue.NotAQueue, match=r"`queue.json` is missing.*restore it from a backup"):
+            place.open(create=create)
+    with place.open(serializer="json") as queue:
+        assert queue.get() == "a"
+    if place.kind == "folder":
+        folder = place.store["path"]
+        Path(folder, "queue.json").unlink()
+        assert cli.run(["put", str(folder), __file__]) == 3
+        assert "pqueue put with -s and all of them, `serializer` at least" in capfd.readouterr().err
+        assert cli.run(["rm", "--yes", str(folder)]) == 0

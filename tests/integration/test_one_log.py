@@ -167,7 +167,8 @@ def test_what_lies_behind_damage_in_an_open_segment_counts(place):
     damage(place, b"before 07")
     damage(place, b"before 11")
     with place.open() as queue:
-        assert len(queue) == queue.qsize() == 20
+        assert len(queue) == queue.qsize() == queue.stats().waiting == queue.stats().put == 20
+        assert queue.peek(20) == [f"before {number:02d}" for number in range(20) if number not in (7, 11)]
         with pytest.raises(pqueue.Full):
             queue.put("one too many", block=False)
         assert got(queue) == [f"before {number:02d}" for number in range(20) if number not in (7, 11)]
