@@ -180,6 +180,9 @@ class Queue(Generic[T]):
                 self._log.land((record,))
             except Landed as landed:
                 raise landed.__cause__ or landed from None
+            except StoreError as error:
+                self._if_closed(error)
+                raise
         else:
             self._put_heedfully((record,), block, timeout)
         if self._shares or self._waiting.sleepers:
@@ -205,10 +208,7 @@ class Queue(Generic[T]):
         if not records:
             self._check_put()
             return
-        if self._puts_plainly:
-            self._log.put(records)
-        else:
-            self._put_heedfully(records, block, timeout)
+        self._put_heedfully(records, block, timeout)
         if self._shares or self._waiting.sleepers:
             self._waiting.tell()
 
@@ -229,7 +229,8 @@ class Queue(Generic[T]):
 
         Raises:
             See `put`, and what `items` itself raises. The first `put_so_far` items (an attribute of our errors, and a
-            note to any) are in the queue then, and none of the others is; but for `PutUncertain`, where some may be.
+            note to any) are in the queue then, and none of the others is; but for `PutUncertain`, and where the note of
+            another's error, or of an interrupt, says so, some may be, or come in later.
         """
         if batch < 1:
             raise ValueError("'batch' must be a positive number")
@@ -244,12 +245,20 @@ class Queue(Generic[T]):
         most = min(batch, self.maxsize or batch)
         stream = Stream(self._log, self._runtime, self._room, landed)
         dumps = self._dumps
-        stream.run((dumps(item) for item in items), most)
+        try:
+            stream.run((dumps(item) for item in items), most)
+        except StoreError as error:
+            self._if_closed(error)
+            raise
         return stream.count
 
     def _put_heedfully(self, records: Sequence[bytes], block: bool, timeout: float | None) -> None:
         with self._room(len(records), block, timeout):
-            self._log.put(records)
+            try:
+                self._log.put(records)
+            except StoreError as error:
+                self._if_closed(error)
+                raise
 
     def _room(self, count: int, block: bool = True, timeout: float | None = None) -> AbstractContextManager[None]:
         """A context in which so many items may be put."""
@@ -471,7 +480,9 @@ class Queue(Generic[T]):
     def _if_closed(self, error: StoreError) -> None:
         """Say so of what failed because this is closed, or is being closed."""
         if self._closed or self._consumer.underway.ending:
-            raise _closed() from error
+            told = _closed()
+            told.put_so_far = error.put_so_far
+            raise told from error
 
     def _wait(
         self,

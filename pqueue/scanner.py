@@ -51,6 +51,8 @@ class Scanner:
         self._chunk = _FIRST
         self._few = _FIRST
         """Bytes of a few items, as they have been so far."""
+        self._vain = -1, -1
+        """From where to where there is no frame that checks out."""
 
     def again(self) -> Scanner:
         """From the start."""
@@ -140,9 +142,21 @@ class Scanner:
     def hop(self) -> bool:
         """Go on at the next frame that checks out behind bytes that do not (rule 27); False where there is none.
 
-        For whoever counts: what lay between is not read.
+        For whoever counts, again and again: the same bytes are searched once, and those of a write under way not at all.
         """
-        return self._hopped(self._store.read(self._text, self.at))
+        if self._vain[0] == self.at and not self._reaches_beyond(self._vain[1]):
+            return False
+        data = self._store.read(self._text, self.at)
+        end = self.at + len(data)
+        if self.shape.wants(data, self.count) > len(data) and self._reaches_beyond(end):
+            return False
+        if self._hopped(data):
+            return True
+        self._vain = self.at, end
+        return False
+
+    def _reaches_beyond(self, end: int) -> bool:
+        return bool(self._store.read(self._text, end, end + 1))
 
     def _hopped(self, data: bytes) -> bool:
         found = self.shape.search(data[1:], self.count)

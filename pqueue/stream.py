@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-from pqueue.errors import Landed, QueueError, StoreError
+from pqueue.errors import Landed, PutUncertain, QueueError, StoreError
 from pqueue.listing import Commit
 from pqueue.log import Log
 from pqueue.packing import measured, parted
@@ -112,7 +112,11 @@ class Stream:
             while self._flights:
                 self._land()
         except BaseException as error:
-            self._settle(error)
+            uncertain = self._settle(error)
+            if uncertain and isinstance(error, QueueError) and not isinstance(error, PutUncertain):
+                told = PutUncertain(f"{error}; and it is not known of some items whether they are in the queue")
+                _note(told, self.count, uncertain)
+                raise told from error
             raise
 
     def _put(self, records: Sequence[bytes]) -> None:
@@ -156,17 +160,33 @@ class Stream:
         self._flights.popleft()
         self._told(self.count)
 
-    def _settle(self, error: BaseException) -> None:
-        """After an error or an interrupt: learn how far it came. What follows a commit that failed is not in."""
-        failed = False
+    def _settle(self, error: BaseException) -> int:
+        """After an error or an interrupt: learn how far it came; of how many items behind that it is not known whether they are in.
+
+        What follows a commit that is not in is not, either; what follows one that may be, may be, too.
+        """
+        failed: QueueError | None = None
+        uncertain = 0
         while self._flights:
             flight = self._flights.popleft()
             try:
                 flight.settle()
-            except QueueError:
-                failed = True
+            except QueueError as why:
+                failed = failed or why
             else:
                 self.count += 0 if failed else flight.count
-        if isinstance(error, QueueError):
-            error.put_so_far = self.count
-        error.add_note(f"put_stream: in the queue are the first {counted(self.count, 'item')}")
+            uncertain += flight.count if isinstance(failed, PutUncertain) else 0
+        _note(error, self.count, uncertain)
+        return uncertain
+
+
+def _note(error: BaseException, count: int, uncertain: int) -> None:
+    """Say what is in the queue."""
+    if isinstance(error, QueueError):
+        error.put_so_far = count
+    perhaps = (
+        f", and perhaps some of the {counted(uncertain, 'item')} behind them, or they come in later"
+        if uncertain
+        else ""
+    )
+    error.add_note(f"put_stream: in the queue are the first {counted(count, 'item')}{perhaps}")

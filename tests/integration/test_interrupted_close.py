@@ -379,3 +379,17 @@ def test_one_close_goes_first(place, monkeypatch):
     for closer in closers:
         closer.join()
     assert most == [1], "whoever fails does not undo what another has begun"
+
+
+@pytest.mark.parametrize("how", ["put", "put_many", "put_stream"])
+def test_a_put_that_a_close_overtakes_says_so(place, monkeypatch, how):
+    queue = place.open()
+
+    def overtaken(*_):
+        queue.close()
+        raise pqueue.StoreRefused("this store was closed")
+
+    for way in ("land", "put", "begin"):
+        monkeypatch.setattr(queue._log, way, overtaken)
+    with pytest.raises(pqueue.ShutDown, match="this queue object is closed"):
+        getattr(queue, how)("ab")

@@ -8,6 +8,7 @@ import pytest
 import pqueue
 from pqueue import grow
 from pqueue.frames import Shape
+from pqueue.names import Name
 from tests.support.points import ONLY, Interrupted, counting, in_time
 
 
@@ -173,6 +174,66 @@ def test_what_lies_behind_damage_in_an_open_segment_counts(place):
             queue.put("one too many", block=False)
         assert got(queue) == [f"before {number:02d}" for number in range(20) if number not in (7, 11)]
         assert len(queue) == 0
+
+
+def test_torn_bytes_are_searched_once_for_what_lies_behind_them(place, monkeypatch):
+    """Else each look of a full queue's producer at its bound would search what a killed one has left."""
+    if not place.appends:
+        return
+    searches = []
+    search = Shape.search
+    monkeypatch.setattr(Shape, "search", lambda *how: searches.append(how) or search(*how))
+    with place.open() as queue:
+        queue.put_many("ab")
+        store = place.connect()
+        name = next(store.list("seg/")).name
+
+        def tear(data):
+            store.appends.append(name, store.appends.settle(name), data, False, b"")
+
+        def looks():
+            searches.clear()
+            assert [len(queue) for _ in range(3)] == [2, 2, 2]
+            return len(searches)
+
+        assert looks() == 0
+        tear(bytes(range(256)) * 100)
+        assert looks() == 1
+        assert looks() == 0
+        tear(b"more")
+        assert looks() == 1
+        store.close()
+
+
+def test_the_bytes_of_a_write_under_way_are_not_searched(place, monkeypatch):
+    if not place.appends:
+        return
+    searches = []
+    search = Shape.search
+    monkeypatch.setattr(Shape, "search", lambda *how: searches.append(how) or search(*how))
+    with place.open() as queue:
+        queue.put_many("ab")
+        store = place.connect()
+        name = next(store.list("seg/")).name
+        frame = Shape(Name.parse(name)).frame([b"x" * 1000] * 100, 2)
+        at = store.appends.settle(name)
+        store.appends.append(name, at, frame[:5000], False, b"")
+        read = store.read
+
+        def growing(self, name, start=0, end=None):
+            """What it takes to read is time in which more is written."""
+            found = read(name, start, end)
+            size = store.appends.settle(name)
+            if end is None and size < at + len(frame):
+                store.appends.append(name, size, frame[size - at : size - at + 5000], False, b"")
+            return found
+
+        monkeypatch.setattr(type(queue._store), "read", growing)
+        counts = [len(queue) for _ in range(40)]
+        assert counts == sorted(counts)
+        assert {*counts} == {2, 102}
+        assert not searches
+        store.close()
 
 
 def test_nothing_is_insisted_on_behind_a_seal(place, monkeypatch):

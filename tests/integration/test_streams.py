@@ -1,5 +1,6 @@
 """Streams of commits that are under way at once."""
 
+import re
 import threading
 import time
 
@@ -98,3 +99,67 @@ def test_a_serializer_that_stops_an_iteration_ends_no_put_in_silence(place):
             queue.put_stream(range(10))
         assert "put_stream: in the queue are the first 3 items" in told.value.__notes__
         assert list(queue) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, pqueue.Full, pqueue.PutUncertain])
+def test_what_a_broken_off_stream_does_not_know_of_is_told(place, monkeypatch, error):
+    """An upload that was not answered may be there, and be listed by the next producer that looks."""
+    if place.appends:
+        return
+    with place.open() as queue, place.open() as other, place.open() as third:
+        lost = []
+        write = queue._store.write
+
+        def unanswered(name, data):
+            write(name, data)
+            if lost and name.startswith("seg/"):
+                raise pqueue.StoreError("no answer")
+
+        def items():
+            for number in range(6):
+                if number == 4:
+                    while len(other) < 4:
+                        time.sleep(0.001)
+                    lost.append(True)
+                yield number
+            raise error("the file ends too early")
+
+        monkeypatch.setattr(queue._store, "write", unanswered)
+        monkeypatch.setattr(queue._log._way, "_pause", lambda _: None)
+        with pytest.raises((error, pqueue.PutUncertain)) as told:
+            queue.put_stream(items(), batch=2)
+        count, perhaps = map(
+            int, re.search(r"the first (\d+) items?, and perhaps some of the (\d+)", told.value.__notes__[-1]).groups()
+        )
+        assert (count, perhaps) == (4, 2)
+        if issubclass(error, pqueue.QueueError):
+            assert type(told.value) is pqueue.PutUncertain
+            assert told.value.put_so_far == count
+        else:
+            assert type(told.value) is error
+        monkeypatch.undo()
+        for _ in range(4):
+            other.put("other")
+            third.put("other")
+        assert [item for item in other.get_many(100) if item != "other"] == list(range(6)), (
+            "what it was not told of is there"
+        )
+
+
+def test_a_stream_whose_first_commit_is_refused_is_sure_of_the_rest(place, monkeypatch):
+    if place.appends:
+        return
+    with place.open() as queue, place.open() as other:
+        monkeypatch.setattr(queue._store, "write", refusing)
+        with pytest.raises(pqueue.StoreFull) as told:
+            queue.put_stream(range(8), batch=2)
+        assert told.value.put_so_far == 0
+        assert told.value.__notes__[-1].endswith("in the queue are the first 0 items")
+        monkeypatch.undo()
+        for _ in range(4):
+            other.put("other")
+        assert other.get_many(100) == ["other"] * 4
+
+
+def refusing(name, data):
+    raise pqueue.StoreFull("no room")
