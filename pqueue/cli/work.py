@@ -42,6 +42,7 @@ class Command:
         self._words = words
         self._takes = any(_PLACE in word for word in words)
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._killed = False
         self._guard = threading.Lock()
 
     def __call__(self, item: Any) -> None:
@@ -74,6 +75,8 @@ class Command:
         ) as process:
             with self._guard:
                 self._running.add(process)
+                if self._killed:  # just as it was begun
+                    _kill(process)
             try:
                 process.communicate(None if self._takes else data)
             except BaseException:
@@ -87,8 +90,9 @@ class Command:
             raise CommandFailed(f"{self._words[0]}: {how}")
 
     def kill(self) -> None:
-        """End those that still run."""
+        """End those that still run, and any that is just being begun."""
         with self._guard:
+            self._killed = True
             for process in self._running:
                 _kill(process)
 

@@ -179,6 +179,13 @@ def test_a_command_that_is_broken_off_takes_along_what_it_has_started(tmp_path):
         time.sleep(0.01)
 
 
+def test_a_command_that_is_broken_off_as_it_begins_does_not_go_on():
+    command = Command(["sleep", "300"])
+    command.kill()
+    with pytest.raises(CommandFailed, match="sleep: signal 9"):
+        command(b"item")
+
+
 def _runs(pid):
     stat = Path(f"/proc/{pid}/stat")
     try:

@@ -698,7 +698,7 @@ def test_a_worker_acknowledges_gives_back_and_rejects(place):
             raise RuntimeError("five")
 
     worked = pqueue.work({"store": place.store}, handler, threads=3, timeout=0.5, retry_delay=0)
-    assert worked == (10, 2, 1)
+    assert worked == (10, 2, 1, 0)
     assert sorted(seen) == sorted([*range(12), 5])
     with place.open() as queue:
         assert [(one.offset, one.reason, one.error) for one in queue.dead] == [
