@@ -82,4 +82,6 @@ def test_settings_that_were_lost_are_not_guessed(place, capfd):
         Path(folder, "queue.json").unlink()
         assert cli.run(["put", str(folder), __file__]) == 3
         assert "pqueue put with -s and all of them, `serializer` at least" in capfd.readouterr().err
+        assert cli.run(["rm", str(folder)]) == 2
+        assert "--yes" in capfd.readouterr().err, "it would ask"
         assert cli.run(["rm", "--yes", str(folder)]) == 0
