@@ -261,7 +261,7 @@ class _Worker:
                 if str(error) == told:  # one that can't be set aside comes again
                     raise
                 told = str(error)  # logged where it was set aside
-                self._add(unread=1)
+                self._add("unread")
                 continue
             except StoreError as error:
                 if not error.retry:
@@ -294,7 +294,7 @@ class _Worker:
             log.warning("the item at offset %d was rejected: %s", message.offset, reason)
             self._answer(message, lambda: message.reject(reason), "rejected")
         except Unfit as error:
-            self._answer(message, lambda: message.nack(counted=False), "")
+            self._answer(message, lambda: message.nack(counted=False))
             raise Unfit(f"the item at offset {message.offset}, {error}") from error
         except Exception as error:
             text = f"{type(error).__name__}: {text_of(error)}"
@@ -308,8 +308,8 @@ class _Worker:
             log.debug("done with the item at offset %d in %.3f s", message.offset, time.monotonic() - began)
             self._answer(message, message.ack, "done")
 
-    def _answer(self, message: Message[Any], answer: Callable[[], None], what: str) -> None:
-        """Answer, again where the store does not confirm it; and count it as `what`."""
+    def _answer(self, message: Message[Any], answer: Callable[[], None], what: str = "") -> None:
+        """Answer, again where the store does not confirm it; and count it as `what`, if that is said."""
         for attempt in range(_TRIES):
             try:
                 answer()
@@ -322,11 +322,10 @@ class _Worker:
                     return
                 time.sleep(_PAUSE * 2**attempt)
             else:
-                self._add(**{what: 1} if what else {})
+                if what:
+                    self._add(what)
                 return
 
-    def _add(self, **more: int) -> None:
+    def _add(self, what: str) -> None:
         with self._guard:
-            self.worked = self.worked._replace(
-                **{name: getattr(self.worked, name) + count for name, count in more.items()}
-            )
+            self.worked = self.worked._replace(**{what: getattr(self.worked, what) + 1})

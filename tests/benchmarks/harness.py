@@ -224,7 +224,7 @@ def options(about: str | None) -> argparse.ArgumentParser:
 
 def run(rows: Iterable[Row], given: argparse.Namespace) -> int:
     """Measure the rows that are wanted, and print them. The exit code tells whether all could be measured: 1 if not, 2 if none is
-    wanted.
+    wanted; 130 after Ctrl-C, with what was measured until then.
 
     A round is one of each row, so that each row's rounds lie all over the run: what some minutes of the machine are like is in all
     rows alike, and in no row alone.
@@ -239,7 +239,7 @@ def run(rows: Iterable[Row], given: argparse.Namespace) -> int:
     settings = {one.name: one.settings for row in rows for one in row.beside if one.settings}
     print("\n".join([*_about(given.rounds), *(f"{name}: {said}" for name, said in settings.items())]), file=out)
     results = [Result(row) for row in rows]
-    _measure(results, given.rounds)
+    code = _measure(results, given.rounds)
     group = ""
     for result in results:
         if result.row.group != group:
@@ -255,18 +255,23 @@ def run(rows: Iterable[Row], given: argparse.Namespace) -> int:
         print(text) if given.json == "-" else Path(given.json).write_text(text + "\n", "utf-8")
     if given.plot:
         _plot(results, given.plot)
-    return 1 if any(result.ours.failed for result in results) else 0
+    return code or (1 if any(result.ours.failed for result in results) else 0)
 
 
-def _measure(results: Sequence[Result], rounds: int) -> None:
-    if rounds > 1:
-        print("warming up", file=sys.stderr, flush=True)
-        for result in results:
-            result.warm_up()
-    for turn in range(1, rounds + 1):
-        print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
-        for result in results:
-            result.round(turn / rounds)
+def _measure(results: Sequence[Result], rounds: int) -> int:
+    try:
+        if rounds > 1:
+            print("warming up", file=sys.stderr, flush=True)
+            for result in results:
+                result.warm_up()
+        for turn in range(1, rounds + 1):
+            print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
+            for result in results:
+                result.round(turn / rounds)
+    except KeyboardInterrupt:
+        print("broken off: what was measured until now", file=sys.stderr, flush=True)
+        return 130
+    return 0
 
 
 def _plot(results: list[Result], folder: Path) -> None:

@@ -176,20 +176,42 @@ def test_what_lies_behind_damage_in_an_open_segment_counts(place):
         assert len(queue) == 0
 
 
-def test_torn_bytes_are_searched_once_for_what_lies_behind_them(place, monkeypatch):
+class Segment:
+    """The only segment of a queue into which two items are put, open to whatever is written behind them."""
+
+    def __init__(self, place, queue):
+        queue.put_many("ab")
+        self.store = place.connect()
+        self.name = next(self.store.list("seg/")).name
+
+    @property
+    def size(self):
+        return self.store.appends.settle(self.name)
+
+    def add(self, data):
+        self.store.appends.append(self.name, self.size, data, False, b"")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.store.close()
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """Each search for a frame behind bytes that do not check out."""
+    found = []
+    search = Shape.search
+    monkeypatch.setattr(Shape, "search", lambda *how: found.append(how) or search(*how))
+    return found
+
+
+def test_torn_bytes_are_searched_once_for_what_lies_behind_them(place, searches):
     """Else each look of a full queue's producer at its bound would search what a killed one has left."""
     if not place.appends:
         return
-    searches = []
-    search = Shape.search
-    monkeypatch.setattr(Shape, "search", lambda *how: searches.append(how) or search(*how))
-    with place.open() as queue:
-        queue.put_many("ab")
-        store = place.connect()
-        name = next(store.list("seg/")).name
-
-        def tear(data):
-            store.appends.append(name, store.appends.settle(name), data, False, b"")
+    with place.open() as queue, Segment(place, queue) as segment:
 
         def looks():
             searches.clear()
@@ -197,35 +219,28 @@ def test_torn_bytes_are_searched_once_for_what_lies_behind_them(place, monkeypat
             return len(searches)
 
         assert looks() == 0
-        tear(bytes(range(256)) * 100)
+        segment.add(bytes(range(256)) * 100)
         assert looks() == 1
         assert looks() == 0
-        tear(b"more")
+        segment.add(b"more")
         assert looks() == 1
-        store.close()
 
 
-def test_the_bytes_of_a_write_under_way_are_not_searched(place, monkeypatch):
+def test_the_bytes_of_a_write_under_way_are_not_searched(place, searches, monkeypatch):
     if not place.appends:
         return
-    searches = []
-    search = Shape.search
-    monkeypatch.setattr(Shape, "search", lambda *how: searches.append(how) or search(*how))
-    with place.open() as queue:
-        queue.put_many("ab")
-        store = place.connect()
-        name = next(store.list("seg/")).name
-        frame = Shape(Name.parse(name)).frame([b"x" * 1000] * 100, 2)
-        at = store.appends.settle(name)
-        store.appends.append(name, at, frame[:5000], False, b"")
-        read = store.read
+    with place.open() as queue, Segment(place, queue) as segment:
+        frame = Shape(Name.parse(segment.name)).frame([b"x" * 1000] * 100, 2)
+        at = segment.size
+        segment.add(frame[:5000])
+        read = segment.store.read
 
-        def growing(self, name, start=0, end=None):
+        def growing(_, name, start=0, end=None):
             """What it takes to read is time in which more is written."""
             found = read(name, start, end)
-            size = store.appends.settle(name)
+            size = segment.size
             if end is None and size < at + len(frame):
-                store.appends.append(name, size, frame[size - at : size - at + 5000], False, b"")
+                segment.add(frame[size - at : size - at + 5000])
             return found
 
         monkeypatch.setattr(type(queue._store), "read", growing)
@@ -233,7 +248,6 @@ def test_the_bytes_of_a_write_under_way_are_not_searched(place, monkeypatch):
         assert counts == sorted(counts)
         assert {*counts} == {2, 102}
         assert not searches
-        store.close()
 
 
 def test_nothing_is_insisted_on_behind_a_seal(place, monkeypatch):

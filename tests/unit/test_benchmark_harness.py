@@ -32,6 +32,21 @@ def test_a_round_is_one_of_each_row_and_few_are_spread_over_all(capsys):
     assert err.splitlines() == ["warming up", *(f"round {turn} of 4" for turn in range(1, 5))]
 
 
+def test_what_was_measured_until_it_was_broken_off_is_printed(capsys):
+    rates = iter((5, 6))
+
+    def once():
+        try:
+            return {"rate": next(rates)}
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    assert run([Row("one by one", "put", once, warm=False)], options(None).parse_args([])) == 130
+    out, err = capsys.readouterr()
+    assert "5.5 /s (5 /s - 6 /s)" in out
+    assert err.endswith("round 3 of 7\nbroken off: what was measured until now\n")
+
+
 def test_runs_that_do_not_agree_on_a_goal_are_told(tmp_path, capsys, monkeypatch):
     paths = []
     for ours, memory in ((50, 8), (60, 9), (20, 10)):
