@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 import pqueue
 from pqueue import cli, plugins
 from pqueue.abc import Serializer
+from tests.support.children import TORN_END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -296,9 +298,27 @@ def test_a_killed_put_leaves_the_lines_up_to_some_place(tmp_path, start):
         until(lambda: len(queue) > 5000)
     process.kill()
     process.wait()
-    got = get(tmp_path / "jobs")
-    assert len(numbers(got)) > 5000
-    assert data.startswith(got)
+    done = run("get", tmp_path / "jobs", "--all")
+    assert done.returncode == 0
+    assert re.fullmatch(TORN_END, done.stderr)
+    assert len(numbers(done.stdout)) > 5000
+    assert data.startswith(done.stdout)
+
+
+@pytest.mark.parametrize(("command", "out", "left"), [("get", b"a\nb\n", b""), ("put", b"", b"a\nb\nc\n")])
+def test_what_is_left_of_a_write_that_did_not_end_is_told_once(tmp_path, command, out, left):
+    put(tmp_path / "jobs", b"a\nb\n")
+    (segment,) = (tmp_path / "jobs" / "seg").iterdir()
+    with segment.open("ab") as file:
+        file.write(segment.read_bytes()[-20:-3])
+    words = ["--all"] if command == "get" else []
+    done = run(command, tmp_path / "jobs", *words, input=b"c\n")
+    assert (done.returncode, done.stdout) == (0, out)
+    assert b"ends in 17 bytes" in done.stderr
+    assert re.fullmatch(TORN_END, done.stderr)
+    done = run("get", tmp_path / "jobs", "--all")
+    assert (done.returncode, done.stdout) == (0, left)
+    assert re.fullmatch(TORN_END, done.stderr)
 
 
 def test_a_killed_get_loses_nothing_and_repeats_what_it_had_not_acknowledged(tmp_path, start):

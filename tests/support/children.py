@@ -10,6 +10,12 @@ import time
 import traceback
 from collections.abc import Callable
 
+TORN_END = (
+    rb"(pqueue: the segment \S+ ends in \d+ bytes that do not check out, and nothing behind them does: what a write has left that "
+    rb"did not end, or a commit that was damaged since; what they held is passed over\n)?"
+)
+"""What a command may say, once, of a queue whose producer was killed: perhaps in the middle of a write."""
+
 
 class Child:
     """A process that runs `work(tell)`; `tell(number)` is heard even if it is killed right after."""
