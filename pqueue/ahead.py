@@ -103,7 +103,7 @@ class Ahead:
             wanted = max(count, self._prefetch)
             if self._monotonic() - self._fetched < _SOON:
                 wanted = max(wanted, min(_TIMES * wanted, _MOST))
-            self._send(wanted)
+            self._send(wanted, count)
             self._fetched = self._sent
             self._leases.keeper.within(self._linger)
             return self._slice(count)
@@ -164,12 +164,12 @@ class Ahead:
         for answer in unseen:
             self._tab.add(answer)
 
-    def _send(self, wanted: int = 0) -> None:
-        """Have what is on the tab carried by a swap, which claims so many items."""
+    def _send(self, wanted: int = 0, least: int = 0) -> None:
+        """Have what is on the tab carried by a swap, which claims so many items, or `least` and some where they are large."""
         with self.guard:
             spent = tuple(self._spent)
         if wanted:
-            self._tab.send(wanted, self._lease_ms, self._held)
+            self._tab.send(wanted, self._lease_ms, self._held, least=least)
         else:
             self._tab.send()
         self.returns = bool(self._tab)

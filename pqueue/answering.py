@@ -68,9 +68,12 @@ class Answering:
         lease_ms: int,
         into: MutableSequence[Loan],
         *,
+        least: int,
         rest: bool,
     ) -> int:
         """Answer for these in one swap, which may lend; how many items were not held any more.
+
+        `least`: see `Request`.
 
         Raises:
             ClaimLost: one was answered before.
@@ -89,7 +92,9 @@ class Answering:
             late = size(messages)
             if answers:
                 settled = (
-                    self._leases.borrow(lend, lease_ms, into, answers, ride=True) if lend else self._leases.ask(answers)
+                    self._leases.borrow(lend, lease_ms, into, answers, least=least, ride=True)
+                    if lend
+                    else self._leases.ask(answers)
                 )
                 late -= settled[0] if len(settled) == 1 else sum(settled)
             with self._guard:

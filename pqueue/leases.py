@@ -139,6 +139,7 @@ class Leases:
         carry: Callable[[Request], Outcome] | None = None,
         *,
         renews: bool = True,
+        least: int = 0,
         ride: bool = False,
         patient: bool = False,
     ) -> Sequence[int]:
@@ -158,7 +159,9 @@ class Leases:
             busy[me] = True
             if self._underway.ending:
                 return carry(Request(answers=answers)).settled
-            return self._borrow(lend, lease_ms, into, answers, carry, renews=renews, ride=ride, patient=patient)
+            return self._borrow(
+                lend, lease_ms, into, answers, carry, renews=renews, least=least, ride=ride, patient=patient
+            )
         finally:
             busy[me] = before
 
@@ -171,6 +174,7 @@ class Leases:
         carry: Callable[[Request], Outcome],
         *,
         renews: bool,
+        least: int,
         ride: bool,
         patient: bool,
     ) -> Sequence[int]:
@@ -185,7 +189,7 @@ class Leases:
             if not ride:
                 self._consumer.wait(asked_ms)
             asked, lease_ms = self._monotonic(), max(asked_ms, self._least_ms)
-            request = Request(0, lend, claim, lease_ms, answers, patient=patient, ride=ride)
+            request = Request(0, lend, least, claim, lease_ms, answers, patient=patient, ride=ride)
             outcome = carry(request)
             if outcome.lots:
                 unread = outcome.unread
@@ -194,7 +198,10 @@ class Leases:
                     loan.renews = renews and loan.renews  # what came too late is not: it is given back
                     into.append(loan)
                 elif not (ride or self._underway.ending):  # trouble is met, and told, by whoever can set it aside
-                    self._borrow(lend, asked_ms, into, (), self.carry, renews=renews, ride=False, patient=patient)
+                    again = self.carry
+                    self._borrow(
+                        lend, asked_ms, into, (), again, renews=renews, least=least, ride=False, patient=patient
+                    )
         except BaseException:
             if loan is not None and loan in into:
                 self.owe(answers, outcome.settled if outcome else ())

@@ -75,7 +75,7 @@ class Glance:
         while stop is None or offset < stop:
             wanted = AHEAD if stop is None else min(AHEAD, stop - offset)
             try:
-                chunk = self._reader.chunk(ordinal, offset, wanted)
+                chunk = self._reader.chunk(ordinal, offset, wanted, least=1)
             except Damage as damage:
                 log.warning("%s", damage)
                 ordinal, offset = damage.where.ordinal, damage.where.stop

@@ -72,23 +72,23 @@ class Picker:
 
     # -- straight on --------------------------------------------------------------------------------------------------
 
-    def ahead(self, ordinal: int, offset: int, count: int) -> Sequence[Any]:
-        """So many items from `next` on, decoded ahead; fewer, or none, where anything else is to be heeded."""
+    def ahead(self, ordinal: int, offset: int, count: int, least: int) -> Sequence[Any]:
+        """So many items from `next` on, decoded ahead, or `least` and some; fewer, or none, where anything else is to be heeded."""
         at = offset - self._from
-        if ordinal != self._ordinal or not 0 <= at <= len(self._items) - count:
-            if not self._decode_ahead(ordinal, offset, count):
+        if ordinal != self._ordinal or not 0 <= at <= len(self._items) - least:
+            if not self._decode_ahead(ordinal, offset, count, least):
                 return ()
             at = 0
         items = self._items
-        if len(items) == count:  # given away as they are; a swap that is lost has them decoded again
+        if not at and len(items) <= count:  # given away as they are; a swap that is lost has them decoded again
             self._items = ()
             return items
         return items[at : at + count]
 
-    def _decode_ahead(self, ordinal: int, offset: int, count: int) -> bool:
+    def _decode_ahead(self, ordinal: int, offset: int, count: int, least: int) -> bool:
         """Decode what comes at `next`, all but a closed segment's last item: taking that one moves `next` on."""
         try:
-            chunk = self._reader.chunk(ordinal, offset, max(AHEAD, count), least=count)
+            chunk = self._reader.chunk(ordinal, offset, max(AHEAD, count), least=least)
             if chunk is None or chunk.where.ordinal != ordinal or chunk.where.start != offset:
                 return False
             entry = self._view.entry(ordinal)
@@ -152,7 +152,8 @@ class Picker:
             return *self._placed(head, request, outcome, now_ms, left), None
         while left > 0 and (span is None or offset < span.stop):
             try:
-                chunk, grave = self._read(head, span, ordinal, offset, left, reach if outcome.lots else None)
+                least = max(1, request.least - outcome.lent) if request.least else left
+                chunk, grave = self._read(head, span, (ordinal, offset), left, least, reach if outcome.lots else None)
             except BlobMissing:
                 if not outcome.lots:
                     raise
@@ -170,6 +171,8 @@ class Picker:
                 head = self._granted(head, where, request, now_ms)
                 left -= len(items)
                 ordinal, offset = where.ordinal, where.stop
+                if 0 < request.least <= outcome.lent:
+                    left = 0
             if bad is not None:
                 return self.stepped(head), left, bad
         return head, left, None
@@ -201,20 +204,21 @@ class Picker:
         return transitions.claimed(head, where, request.claim, self.own(), until)
 
     def _read(
-        self, head: Head, span: Span | None, ordinal: int, offset: int, left: int, before: int | None
+        self, head: Head, span: Span | None, place: tuple[int, int], most: int, least: int, before: int | None
     ) -> tuple[Chunk | None, Grave | None]:
-        """Records, or what is to be buried instead; neither: there is nothing there now.
+        """Records, or what is to be buried instead; neither: there is nothing there now; see `Reader.chunk`.
 
         Raises:
             Missing, BlobMissing: the segment is not there.
         """
+        ordinal, offset = place
         if span is None:
             try:
-                return self._reader.chunk(ordinal, offset, left, before), None
+                return self._reader.chunk(ordinal, offset, most, before, least), None
             except Damage as damage:
                 return None, _damaged(damage, damage.where)
         try:
-            chunk = self._behind.chunk(ordinal, offset, min(left, span.stop - offset))
+            chunk = self._behind.chunk(ordinal, offset, min(most, span.stop - offset))
         except Missing as missing:
             if missing.where is not None:
                 missing.where = _within(missing.where, span, head)

@@ -11,18 +11,21 @@ from typing import NamedTuple
 
 from pqueue.abc import Codec, SegmentStore
 from pqueue.errors import BlobMissing, CorruptSegment
-from pqueue.frames import TORN_END, End, Frame
+from pqueue.frames import TORN_END, End, Frame, Records
 from pqueue.head import Range
 from pqueue.names import Name
 from pqueue.runtime import Runtime, Task
-from pqueue.scanner import Scanner
+from pqueue.scanner import CHUNK, Scanner
 from pqueue.tail import OPEN, Entry
 from pqueue.view import View
 
 log = logging.getLogger("pqueue")
 
 AHEAD = 1000
-"""Records kept decoded ahead of what was asked for."""
+"""Records kept decoded ahead of what was asked for …"""
+
+AHEAD_BYTES = CHUNK
+"""… and their bytes: more are in no cache when it is their turn, and a few large ones would fill the memory."""
 
 _new = tuple.__new__  # a NamedTuple's own takes twice as long
 
@@ -86,7 +89,8 @@ class _Cursor:
         marks = self._marks
         if not marks:
             return ()
-        del marks[: max(0, bisect_right(marks, (self._first, _FAR)) - 1)]
+        first, passed = self._passed
+        del marks[: max(0, bisect_right(marks, (first if passed else self._first, _FAR)) - 1)]
         places = (bisect_right(marks, (one, _FAR)) - 1 for one in range(item, item + count))
         return [marks[max(0, place)][1] for place in places]
 
@@ -114,9 +118,10 @@ class _Cursor:
             self._records = ()
             if item > self._first:
                 self.scanner.share()
+        at = self.scanner.at
         try:
             while self._first + len(self._records) - item < wanted and self._advance(item, wanted, entry):
-                if not self._frames and self._suffices(item, least):
+                if not self._frames and self._suffices(item, least, at):
                     break
         except Damage:  # and nothing that a signal's handler may raise
             self._whole = True
@@ -128,15 +133,16 @@ class _Cursor:
             start = 0
         self._whole = True
         records = self._records
-        if not start and len(records) <= wanted and not isinstance(records, list):
-            return records
-        return records[start : start + wanted]
+        if start or len(records) > wanted or isinstance(records, list):
+            records = records[start : start + wanted]
+        return records if wanted == least else _light(records, least)
 
-    def _suffices(self, item: int, least: int) -> bool:
+    def _suffices(self, item: int, least: int, at: int) -> bool:
         """Whether another look is not worth while."""
         there = self._first + len(self._records) - item
         scanner = self.scanner
-        return (scanner.drained and there > 0) or (scanner.shared and there >= least)
+        much = scanner.shared or scanner.at - at >= AHEAD_BYTES
+        return (scanner.drained and there > 0) or (much and there >= least)
 
     def _advance(self, item: int, wanted: int, entry: Entry) -> bool:
         """Decode more; whether there was more that is worth joining to what is there."""
@@ -216,6 +222,13 @@ class _Cursor:
         position, raw, why = what
         where = Range(entry.ordinal, entry.base + max(items.start, item), entry.base + items.stop)
         raise Damage(where, entry.name, position, raw, why)
+
+
+def _light(records: Sequence[bytes], least: int) -> Sequence[bytes]:
+    """As many of them as it is well to decode at once, `least` or more: of a frame's that are large, some."""
+    if isinstance(records, Records) and (size := records.size) > AHEAD_BYTES:
+        return records[: max(least, len(records) * AHEAD_BYTES // size)]
+    return records
 
 
 class Reader:

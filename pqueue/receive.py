@@ -171,8 +171,8 @@ class Receiver:
         try:
             busy[me] = True
             lend, lease_ms = asked
-            lend = pace.ahead(lend, turn) if self._prefetched.begin(turn) else 0
-            self._answer(messages, ACK, lend, lease_ms, rest=rest)
+            most = pace.ahead(lend, turn) if self._prefetched.begin(turn) else 0
+            self._answer(messages, ACK, most, lease_ms, least=lend, rest=rest)
         finally:
             busy[me] = False
             turn.over = True
@@ -261,15 +261,22 @@ class Receiver:
     # -- within -------------------------------------------------------------------------------------------------------
 
     def _answer(
-        self, messages: Sequence[Part], kind: Answer, lend: int = 0, lease_ms: int = 0, *, rest: bool = False
+        self,
+        messages: Sequence[Part],
+        kind: Answer,
+        lend: int = 0,
+        lease_ms: int = 0,
+        *,
+        least: int = 0,
+        rest: bool = False,
     ) -> None:
-        """Answer for these in one swap, which may lend what the next call will ask for."""
+        """Answer for these in one swap, which may lend what the next calls will ask for, or the `least` of it."""
         if not messages:
             return
         lent: list[Loan] = []
         made: Sequence[Share] | deque[Share] = ()
         try:
-            late = self._answering.send(messages, kind, lend, lease_ms, lent, rest=rest)
+            late = self._answering.send(messages, kind, lend, lease_ms, lent, least=least, rest=rest)
             self._pace.answers(self._monotonic())
             if lent:
                 made = self._made(lent[0])

@@ -34,7 +34,9 @@ class Request:
     take: int = 0
     """Items to claim and acknowledge at once."""
     lend: int = 0
-    """Items to claim."""
+    """Items to claim …"""
+    least: int = 0
+    """… and how many suffice where they are to be read first, and are large; 0: no fewer than that."""
     claim: str = ""
     """The id of that claim, drawn once: the same however often the swap is tried (rule 14)."""
     lease_ms: int = 0

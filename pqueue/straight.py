@@ -48,7 +48,7 @@ class Straight:
             if head is None or head.rest.spans or self._owing.taken or swaps.unserved or swaps.numbered:
                 return None
             ordinal, offset, rest = head
-            items = self._picker.ahead(ordinal, offset, count)
+            items = self._picker.ahead(ordinal, offset, count, count)
             if not items:
                 return None
             end = offset + len(items)
@@ -135,8 +135,9 @@ class Straight:
         if wanted:
             if not self._may_lend(spans, now):
                 return None
-            items = self._picker.ahead(ordinal, offset, wanted)
-            if len(items) == wanted or (items and request.ride):
+            least = request.least or wanted
+            items = self._picker.ahead(ordinal, offset, wanted, least)
+            if len(items) >= least or (items and request.ride):
                 start, offset = offset, offset + len(items)
                 until = transitions.rounded(now, request.lease_ms)
                 owner = self._picker.own()

@@ -60,13 +60,14 @@ class Tab:
         into: MutableSequence[Loan] | None = None,
         *,
         renews: bool = True,
+        least: int = 0,
         patient: bool = False,
     ) -> None:
         """Have everything noted carried by one swap, which lends up to so many items, too; see `Leases.borrow`."""
         if into is None:
             self._carry(Request())
         else:
-            self._leases.borrow(lend, lease_ms, into, carry=self._carry, renews=renews, patient=patient)
+            self._leases.borrow(lend, lease_ms, into, carry=self._carry, renews=renews, least=least, patient=patient)
 
     def _carry(self, request: Request) -> Outcome:
         """Have everything noted carried with it; whatever interrupts this, or what it lent is the next one's to borrow."""

@@ -78,10 +78,15 @@ def show(where: Where, offsets: Offsets = None, given: Settings = None) -> int:
 
 @dead.command()
 def requeue(where: Where, offsets: Offsets = None, given: Settings = None) -> int:
-    """Put them at the end of the queue again, and say how many. Killed meanwhile, it repeats one at most."""
+    """Put them at the end of the queue again, and say how many. Killed meanwhile, it repeats one at most.
+
+    Those whose bytes were damaged or lost stay, and are told.
+    """
     with _opened(where, given) as queue:
-        count = queue.dead.requeue(_chosen(queue, offsets) if offsets else None)
-    return tell(f"{were(count, 'item')} put into the queue again\n")
+        chosen = _chosen(queue, offsets) if offsets else None
+        count = queue.dead.requeue(chosen)
+        whole = all(letter.whole for letter in (queue.dead if chosen is None else chosen))
+    return tell(f"{were(count, 'item')} put into the queue again\n") or (0 if whole else DATA)
 
 
 @dead.command()

@@ -17,7 +17,15 @@ from pqueue.cli.progress import Progress
 from pqueue.cli.put import LINES, PutFailed
 from pqueue.cli.stop import Stop, Stopped
 from pqueue.connect import connect, connect_store
-from pqueue.errors import CorruptSegment, PutUncertain, QueueAbsent, QueueError, SerializationError, SettingsError
+from pqueue.errors import (
+    CorruptSegment,
+    PutUncertain,
+    QueueAbsent,
+    QueueError,
+    SerializationError,
+    SettingsError,
+    TooLarge,
+)
 from pqueue.lending import Lending
 from pqueue.names import META
 from pqueue.queue import Queue
@@ -65,6 +73,8 @@ def move_(
                 text = f"{error} ({were(filler.count, 'item')} moved before this{doubt}; the rest stays in FROM"
                 if made and not (filler.count or unsure):
                     text += f"; TO was made for this and is empty: pqueue rm {shlex.quote(new)}"
+                elif isinstance(error, SerializationError | TooLarge):
+                    text += f"; it begins with the item that was refused: pqueue peek {shlex.quote(old)}"
                 raise PutFailed(error, f"{text})") from error
     return tell(f"{were(filler.count, 'item')} moved\n") or (0 if whole else DATA)
 

@@ -24,6 +24,9 @@ _BIN32: Final = 0xC6
 _BIN16_FROM: Final = 256
 _FIXSTR: Final = 31
 
+_LARGE: Final = 1000
+"""Bytes of a record for which a call of its own costs less than to copy it together with others."""
+
 # Drawn by each process, so that no record holds it on purpose and moves its neighbours.
 _SEPARATOR_VALUE: Final = secrets.randbelow(128)
 _SEPARATOR: Final = bytes([_SEPARATOR_VALUE])
@@ -99,8 +102,8 @@ class MsgpackSerializer(Serializer):
             SerializationError: one of them can't be read.
         """
         count = len(records)
-        if count == 1:
-            return [self.loads(records[0])]
+        if count < 2:  # noqa: PLR2004  # nothing to read at once
+            return [self.loads(record) for record in records]
         joined = getattr(records, "joined", None)
         if joined is not None:
             # What was put at once, by one producer: whatever it may have made of the seams is its own.
@@ -110,6 +113,8 @@ class MsgpackSerializer(Serializer):
                 items = []
             if len(items) == count + 1 and items.pop() == exact.END_VALUE:
                 return items
+        elif len(records[0]) >= _LARGE:
+            return self._one_by_one(records)
         try:
             both: list[Any] = unpackb(
                 b"\xdd%b%b%b" % ((2 * count).to_bytes(4, "big"), _SEPARATOR.join(records), exact.END)
@@ -118,6 +123,9 @@ class MsgpackSerializer(Serializer):
             both = []
         if both and both[-1] == exact.END_VALUE and both[1::2].count(_SEPARATOR_VALUE) == count - 1:
             return both[::2]
+        return self._one_by_one(records)
+
+    def _one_by_one(self, records: Sequence[bytes]) -> list[Any]:
         return [exact.loads(record) if record.startswith(exact.MARKER) else self.loads(record) for record in records]
 
 

@@ -154,7 +154,12 @@ def test_an_item_that_the_other_queue_refuses_stays_with_what_is_behind_it(tmp_p
     filled(tmp_path / "a", 0, 1, (2,), 3)
     code, out, err = moved(capfd, tmp_path / "a", tmp_path / "b", "-s", "serializer=json")
     assert (code, out, "json can't keep this tuple" in err) == (4, "", True)
-    assert "(2 items were moved before this; the rest stays in FROM)" in err
+    assert (
+        "(2 items were moved before this; the rest stays in FROM; it begins with the item that was refused: "
+        f"pqueue peek {tmp_path / 'a'})"
+    ) in err
+    assert cli.run(["peek", str(tmp_path / "a")]) == 4
+    assert "no line can hold this item, a tuple" in capfd.readouterr().err
     assert held(tmp_path / "b") == [0, 1]
     assert held(tmp_path / "a") == [(2,), 3]
 
@@ -234,4 +239,4 @@ def test_an_empty_queue_that_a_failed_move_has_made_is_told(tmp_path: Path, capf
     filled(tmp_path / "c", "text", b"bytes")
     code, _, err = moved(capfd, tmp_path / "c", tmp_path / "d", "--set", "serializer=json")
     assert code == 4
-    assert "1 item was moved before this; the rest stays in FROM)" in err
+    assert "1 item was moved before this; the rest stays in FROM; it begins with" in err

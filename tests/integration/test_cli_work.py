@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -100,6 +101,24 @@ def test_an_item_that_can_not_be_read_is_told_in_the_end(jobs, capfd, caplog):
     assert capfd.readouterr().out.split() == ["got", "four"]
     assert "offsets 0 to 2 can't be read" in caplog.text
     assert work(jobs, "--", "true") == 0
+
+
+def test_dead_letters_that_can_not_be_put_again_are_told_by_the_exit_code(jobs, capfd, caplog):
+    with pqueue.open(jobs) as queue:
+        queue.put(b"four")
+    [segment] = (Path(jobs) / "seg").iterdir()
+    segment.write_bytes(segment.read_bytes().replace(b"two", b"twx"))
+    with pqueue.open(jobs) as queue, suppress(pqueue.CorruptSegment, pqueue.Empty):
+        queue.receive(block=False)
+    with pqueue.open(jobs) as queue:
+        queue.receive().reject()
+    assert cli.run(["dead", "requeue", jobs]) == 4
+    assert capfd.readouterr().out == "1 item was put into the queue again\n"
+    assert "the dead letter of offset 0 stays: it was damaged" in caplog.text
+    assert cli.run(["dead", "requeue", jobs, "0"]) == 4
+    assert capfd.readouterr().out == "0 items were put into the queue again\n"
+    with pqueue.open(jobs) as queue:
+        assert list(queue) == [b"four"]
 
 
 def test_zero_bytes_in_the_place_of_a_word_end_the_worker(tmp_path, capfd):
