@@ -55,8 +55,8 @@ class Consumer:
     def _reminds(self) -> None:
         self.remind()
 
-    def _made(self) -> Reader:
-        return Reader(self._parts.store, self._parts.view, self._parts.codecs, self._runtime, self._mend)
+    def _made(self, *segments: int) -> Reader:
+        return Reader(self._parts.store, self._parts.view, self._parts.codecs, self._runtime, self._mend, *segments)
 
     @property
     def repeated(self) -> int:

@@ -15,7 +15,7 @@ from pqueue.head import Head
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.picking import Grave, Picker, lapsing
-from pqueue.reader import Missing, Reader
+from pqueue.reader import SEGMENTS, Missing, Reader
 from pqueue.request import Answer, ClaimIds, Outcome, Request
 from pqueue.spans import Change
 from pqueue.straight import Straight
@@ -32,7 +32,7 @@ class Leader:
         self,
         parts: Parts,
         serializer: Serializer,
-        reader: Callable[[], Reader],
+        reader: Callable[..., Reader],
         owing: Owing,
         remind: Callable[[], object],
     ) -> None:
@@ -51,7 +51,7 @@ class Leader:
         self.sweeper = Sweeper(parts)
         self.swaps = Swaps(parts, self.sweeper, owing)
         # What was given back, and dead letters: a reader that goes back would start its segment again.
-        behind = reader()
+        behind = reader(SEGMENTS)
         self.picker = Picker(parts, serializer, self._reader, behind, self.ids)
         self.burier = Burier(parts, self.swaps, self.picker, behind, owing, self.sweeper, self.ids)
         self.straight = Straight(parts, self.swaps, self.picker, owing)

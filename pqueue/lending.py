@@ -36,15 +36,17 @@ class Lending:
         self._tab = Tab(runtime, leases)
         self._lent: deque[_Lent] = deque()
 
-    def take(self, count: int) -> Sequence[Any]:
+    def take(self, count: int, least: int = 0) -> Sequence[Any]:
         """Acknowledge what is done, and borrow at most `count` more items, in one swap; none: there is nothing now.
+
+        `least`: how many suffice where they are large; 0: no fewer than there are.
 
         Raises:
             CorruptSegment, SerializationError: an item can't be read and was set aside; told once.
             StoreError: no answer; try again, or what was lent comes back after its lease.
         """
         loans: list[Loan] = []
-        self._tab.send(count, self._lease_ms, loans)
+        self._tab.send(count, self._lease_ms, loans, least=least)
         self._lent.extend(_Lent(loan, lot.where) for loan in loans for lot in loan.lots)
         return [item for loan in loans for lot in loan.lots for item in lot.items]
 

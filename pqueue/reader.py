@@ -29,7 +29,12 @@ AHEAD_BYTES = CHUNK
 
 _new = tuple.__new__  # a NamedTuple's own takes twice as long
 
-_CURSORS = 16
+SEGMENTS = 16
+"""That a reader is in the middle of, where it goes back and forth, or reads several at a time."""
+
+_AHEAD_SEGMENTS = 2
+"""… where it only goes on: the last one, since a swap that is lost may go back to it."""
+
 _FAR = 1 << 63
 
 PARALLEL = 8
@@ -120,14 +125,15 @@ class _Cursor:
                 self.scanner.share()
         at = self.scanner.at
         try:
-            while self._first + len(self._records) - item < wanted and self._advance(item, wanted, entry):
+            while self._first + len(self._records) - item < wanted and self._advance(item, wanted, least, entry):
                 if not self._frames and self._suffices(item, least, at):
                     break
         except Damage:  # and nothing that a signal's handler may raise
             self._whole = True
             raise
         start = item - self._first
-        if start > 4 * AHEAD:
+        if start and 2 * start >= len(self._records):
+            self._passed = self._first, self._records[:start]
             self._records = self._records[start:]
             self._first += start
             start = 0
@@ -144,15 +150,18 @@ class _Cursor:
         much = scanner.shared or scanner.at - at >= AHEAD_BYTES
         return (scanner.drained and there > 0) or (much and there >= least)
 
-    def _advance(self, item: int, wanted: int, entry: Entry) -> bool:
+    def _advance(self, item: int, wanted: int, least: int, entry: Entry) -> bool:
         """Decode more; whether there was more that is worth joining to what is there."""
         if not self._frames:
             more = self._fetch(item, entry)
             if not self._frames:
                 return more
-        seamless = self._frames[0].run and isinstance(self._records, list)
-        if self._holds(item) and 2 * self._frames[0].count >= wanted > 1 and not seamless:
-            return False  # a large frame is dearer to cut up than what is left of the last one is to hand out alone
+        frame = self._frames[0]
+        there = self._first + len(self._records) - item
+        if there > 0 and not (frame.run and isinstance(self._records, list)):
+            large = 2 * frame.count >= wanted > 1 or (there >= least and len(frame.body) >= AHEAD_BYTES)
+            if large:
+                return False  # it is dearer to cut up than what is left of the last one is to hand out alone
         decoded = 0
         while self._frames and decoded < AHEAD:
             frame = self._frames[0]
@@ -225,19 +234,26 @@ class _Cursor:
 
 
 def _light(records: Sequence[bytes], least: int) -> Sequence[bytes]:
-    """As many of them as it is well to decode at once, `least` or more: of a frame's that are large, some."""
-    if isinstance(records, Records) and (size := records.size) > AHEAD_BYTES:
-        return records[: max(least, len(records) * AHEAD_BYTES // size)]
-    return records
+    """As many of them as it is well to decode at once, `least` or more: some, where they are large."""
+    size = records.size if isinstance(records, Records) else sum(map(len, records))
+    return records if size <= AHEAD_BYTES else records[: max(least, len(records) * AHEAD_BYTES // size)]
 
 
 class Reader:
     """Reads a queue's records by place."""
 
     def __init__(
-        self, store: SegmentStore, view: View, codecs: Sequence[Codec], runtime: Runtime, mend: Callable[[], None]
+        self,
+        store: SegmentStore,
+        view: View,
+        codecs: Sequence[Codec],
+        runtime: Runtime,
+        mend: Callable[[], None],
+        segments: int = _AHEAD_SEGMENTS,
     ) -> None:
+        """`segments` that grow: so many it is in the middle of, at most."""
         self._store = store
+        self._segments = segments if view.tail.grows else SEGMENTS
         self._runtime = runtime
         self._mend = mend
         self._torn: tuple[Name | int | str, ...] | None = None
@@ -369,7 +385,7 @@ class Reader:
     def _cursor(self, entry: Entry) -> _Cursor:
         cursor = self._cursors.get(entry.ordinal)
         if cursor is None:
-            while len(self._cursors) >= _CURSORS:
+            while len(self._cursors) >= self._segments:
                 self._cursors.pop(next(iter(self._cursors)))
             cursor = self._cursors[entry.ordinal] = _Cursor(self._scanner(entry))
         return cursor

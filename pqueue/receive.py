@@ -114,7 +114,7 @@ class Receiver:
         lent: list[Loan] = []
         made: deque[Share] = deque()
         try:
-            self._lend(self._pace.claim(count, turn), lease_ms, renews=renews, into=lent)
+            self._lend(self._pace.claim(count, turn), count, lease_ms, renews=renews, into=lent)
             if not lent:
                 self._prefetched.nothing(turn)
                 return []
@@ -127,12 +127,12 @@ class Receiver:
             raise
         return found
 
-    def _lend(self, count: int, lease_ms: int, *, renews: bool, into: list[Loan]) -> None:
+    def _lend(self, count: int, least: int, lease_ms: int, *, renews: bool, into: list[Loan]) -> None:
         for _ in range(_TRIES):
             if self._tab:
-                self._tab.send(count, lease_ms, into, renews=renews, patient=True)
+                self._tab.send(count, lease_ms, into, renews=renews, least=least, patient=True)
             else:
-                self._leases.borrow(count, lease_ms, into, renews=renews, patient=True)
+                self._leases.borrow(count, lease_ms, into, renews=renews, least=least, patient=True)
             if not into or self._monotonic() < into[0].deadline:
                 return
             # The store answered after the lease had run out: others may have them (rule 16). Else nobody has seen them.

@@ -188,7 +188,7 @@ class QueueSettings(BaseModel):
     store's, 0 in a folder and about 1 in a bucket."""
     prefetch: Annotated[int, Field(ge=1)] = 1000
     """Items claimed ahead where acknowledgements wait for one another; eight times as many, 8,000 at most, by whoever uses
-    them up within a tenth of a second."""
+    them up within a tenth of a second. In a folder no more than some 256 KB of them, but for what is asked for."""
 
     @model_validator(mode="before")
     @classmethod

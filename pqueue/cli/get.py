@@ -79,7 +79,7 @@ class _Copier:
                 started = time.monotonic()
                 wanted = max(1, min(_LOT, _LOT_BYTES // max(1, size)))
                 try:
-                    items = self._lending.take(wanted if limit is None else min(wanted, limit - count))
+                    items = self._lending.take(wanted if limit is None else min(wanted, limit - count), 1)
                 except (CorruptSegment, SerializationError) as error:
                     # Logged where it was set aside. One that can't be set aside comes again, and ends this.
                     if str(error) == told:

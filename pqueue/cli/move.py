@@ -34,7 +34,13 @@ from pqueue.where import merged
 from pqueue.words import were
 
 _FIRST = 100
-"""Items borrowed before it is known whether one commit can hold more."""
+"""Items borrowed before it is known how large they are; fewer where they are large."""
+
+_BYTES = 1 << 24
+"""Bytes that are worth a commit, and may be in memory; as many items as that are one, if --batch allows it."""
+
+_SOME = 8
+"""Items whose size is looked at."""
 
 
 @app.command("move")
@@ -73,8 +79,8 @@ def move_(
                 text = f"{error} ({were(filler.count, 'item')} moved before this{doubt}; the rest stays in FROM"
                 if made and not (filler.count or unsure):
                     text += f"; TO was made for this and is empty: pqueue rm {shlex.quote(new)}"
-                elif isinstance(error, SerializationError | TooLarge):
-                    text += f"; it begins with the item that was refused: pqueue peek {shlex.quote(old)}"
+                if isinstance(error, SerializationError | TooLarge):
+                    text += f"; FROM begins with the item that was refused: pqueue peek {shlex.quote(old)}"
                 raise PutFailed(error, f"{text})") from error
     return tell(f"{were(filler.count, 'item')} moved\n") or (0 if whole else DATA)
 
@@ -102,12 +108,12 @@ def move(source: Queue[Any], filler: Filler, stop: Stop) -> bool:
     """
     told = ""
     whole = True
-    wanted = min(filler.batch, _FIRST)
+    wanted, least = min(filler.batch, _FIRST), 1
     with source.lending() as lending:
         while True:
             stop.check()
             try:
-                items = lending.take(wanted)
+                items = lending.take(wanted, least)
             except (CorruptSegment, SerializationError) as error:
                 # Logged where it was set aside. One that can't be set aside comes again, and ends this.
                 if str(error) == told:
@@ -118,7 +124,7 @@ def move(source: Queue[Any], filler: Filler, stop: Stop) -> bool:
                 return whole
             if lending.current():
                 _hand_over(items, lending, filler)
-                wanted = min(filler.batch, 2 * wanted)
+                wanted = least = min(filler.batch, 2 * wanted, _fitting(items, filler.queue))
             else:
                 lending.drop()  # slept past the lease: others may have them (rule 16)
 
@@ -137,6 +143,12 @@ def _hand_over(items: Sequence[Any], lending: Lending, filler: Filler) -> None:
     finally:
         filler.queue.sync()  # of `buffered`, that it is stored before it is acknowledged
         lending.done(filler.count - before)
+
+
+def _fitting(items: Sequence[Any], queue: Queue[Any]) -> int:
+    """How many such items make a commit of `_BYTES`."""
+    some = items[:: -(-len(items) // _SOME)]
+    return max(1, _BYTES * len(some) // max(1, sum(len(queue.serializer.dumps(item)) for item in some)))
 
 
 def _takeable(items: Sequence[Any], queue: Queue[Any]) -> int:

@@ -390,7 +390,7 @@ def test_a_disk_that_fills_leaves_what_was_not_written_whole(tmp_path):
 
 
 def test_a_slow_reader_keeps_its_claim(tmp_path, start):
-    data = numbered(50, 10_000)
+    data = numbered(20, 10_000)  # all of it is claimed at once
     put(tmp_path / "jobs", data)
     process = start("get", tmp_path / "jobs", "--all", "-s", "lease=0.5")
     begun = read(process, 1000)

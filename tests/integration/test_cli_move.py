@@ -155,7 +155,7 @@ def test_an_item_that_the_other_queue_refuses_stays_with_what_is_behind_it(tmp_p
     code, out, err = moved(capfd, tmp_path / "a", tmp_path / "b", "-s", "serializer=json")
     assert (code, out, "json can't keep this tuple" in err) == (4, "", True)
     assert (
-        "(2 items were moved before this; the rest stays in FROM; it begins with the item that was refused: "
+        "(2 items were moved before this; the rest stays in FROM; FROM begins with the item that was refused: "
         f"pqueue peek {tmp_path / 'a'})"
     ) in err
     assert cli.run(["peek", str(tmp_path / "a")]) == 4
@@ -235,8 +235,9 @@ def test_an_empty_queue_that_a_failed_move_has_made_is_told(tmp_path: Path, capf
     for told in (True, False):  # the second time it is there
         code, _, err = moved(capfd, tmp_path / "a", tmp_path / "b", "--set", "serializer=json")
         assert code == 4
-        assert (f"TO was made for this and is empty: pqueue rm {tmp_path / 'b'})" in err) == told
+        assert (f"TO was made for this and is empty: pqueue rm {tmp_path / 'b'};" in err) == told
+        assert err.endswith(f"FROM begins with the item that was refused: pqueue peek {tmp_path / 'a'})\n")
     filled(tmp_path / "c", "text", b"bytes")
     code, _, err = moved(capfd, tmp_path / "c", tmp_path / "d", "--set", "serializer=json")
     assert code == 4
-    assert "1 item was moved before this; the rest stays in FROM; it begins with" in err
+    assert "1 item was moved before this; the rest stays in FROM; FROM begins with" in err

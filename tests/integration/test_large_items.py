@@ -58,6 +58,14 @@ def batches(queue: pqueue.Queue[Any]) -> Iterator[bytes]:
         yield from batch.items
 
 
+def waits_for_none(queue: pqueue.Queue[Any]) -> Iterator[bytes]:
+    for _ in range(COUNT // 6):
+        batch = queue.receive_many(6, block=False)
+        assert len(batch) == 6
+        batch.ack(wait=False)
+        yield from batch.items
+
+
 def iterates(queue: pqueue.Queue[Any]) -> Iterator[bytes]:
     yield from queue
 
@@ -67,7 +75,7 @@ def glances(queue: pqueue.Queue[Any]) -> Iterator[bytes]:
         yield from map(queue.serializer.loads, chunk.records)
 
 
-@pytest.mark.parametrize("way", [gets, receives, batches, iterates, glances])
+@pytest.mark.parametrize("way", [gets, receives, batches, waits_for_none, iterates, glances])
 @pytest.mark.parametrize("durability", ["written", "buffered"])
 @pytest.mark.parametrize("linger", [0, 60])
 def test_one_after_another_few_are_in_memory(
@@ -78,7 +86,7 @@ def test_one_after_another_few_are_in_memory(
     with place.open(durability=durability, max_commit_bytes=2 * SIZE) as queue:
         for number in range(COUNT):
             queue.put(item(number))
-    with place.open(ack_linger=linger) as queue, at_most(16):
+    with place.open(ack_linger=linger) as queue, at_most(30):
         for number, got in enumerate(way(queue)):
             assert got == item(number)
         assert number == COUNT - 1
@@ -93,6 +101,29 @@ def test_of_a_large_commit_its_bytes_and_few_items_are_in_memory(
     with place.open() as queue:
         queue.put_many([item(number) for number in range(COUNT)])
     with place.open() as queue, at_most(COUNT + 16):
+        for number, got in enumerate(way(queue)):
+            assert got == item(number)
+        assert number == COUNT - 1
+
+
+def lends(queue: pqueue.Queue[Any]) -> Iterator[bytes]:
+    with queue.lending() as lending:
+        while items := lending.take(1000, 1):
+            yield from items
+            lending.done(len(items))
+
+
+@pytest.mark.parametrize("way", [gets, receives, batches, iterates, glances, lends])
+@pytest.mark.parametrize("segment_items", [4, 1000])
+def test_of_many_commits_and_segments_few_are_in_memory(
+    place, way: Callable[[pqueue.Queue[Any]], Iterator[bytes]], segment_items: int
+):
+    if not place.appends:
+        return
+    with place.open(segment_items=segment_items) as queue:
+        for number in range(0, COUNT, 4):
+            queue.put_many([item(one) for one in range(number, number + 4)])
+    with place.open() as queue, at_most(30):
         for number, got in enumerate(way(queue)):
             assert got == item(number)
         assert number == COUNT - 1
