@@ -16,6 +16,7 @@ _REFUSED = {
     errno.ENODEV: "this file system can't map files; use a local one such as ext4, xfs, btrfs or apfs",
     errno.ENOTDIR: "a file stands where a folder should; move it away",
     errno.EISDIR: "a folder stands where a file should; move it away",
+    errno.ETXTBSY: "a program that is running stands where a queue's file should; name another folder",
     errno.ELOOP: "too many symbolic links",
     errno.ENAMETOOLONG: "use a shorter path",
 }
