@@ -12,7 +12,7 @@ from pqueue.alone import Alone
 from pqueue.errors import BlobMissing, CorruptSegment, QueueError, SerializationError
 from pqueue.head import Head, Range, Span
 from pqueue.parts import Parts
-from pqueue.reader import AHEAD, Chunk, Damage, Missing, Reader
+from pqueue.reader import AHEAD, AHEAD_BYTES, Chunk, Damage, Missing, Reader, weight
 from pqueue.request import ClaimIds, Lot, Outcome, Request, Unread
 from pqueue.tail import OPEN
 
@@ -63,6 +63,8 @@ class Picker:
         self._ordinal = -1
         self._from = 0
         self._items: Sequence[Any] = ()
+        self.large = False
+        """Whether what is decoded ahead is so large that a claim of many is content with `least`."""
 
     def own(self) -> str:
         """This client's name as an owner; empty where the store knows none."""
@@ -73,9 +75,12 @@ class Picker:
     # -- straight on --------------------------------------------------------------------------------------------------
 
     def ahead(self, ordinal: int, offset: int, count: int, least: int) -> Sequence[Any]:
-        """So many items from `next` on, decoded ahead, or `least` and some; fewer, or none, where anything else is to be heeded."""
+        """So many items from `next` on, decoded ahead, or `least` of them if they are `large`.
+
+        Fewer, or none, where anything else is to be heeded.
+        """
         at = offset - self._from
-        if ordinal != self._ordinal or not 0 <= at <= len(self._items) - least:
+        if ordinal != self._ordinal or not 0 <= at <= len(self._items) - (least if self.large else count):
             if not self._decode_ahead(ordinal, offset, count, least):
                 return ()
             at = 0
@@ -97,6 +102,8 @@ class Picker:
         except (Damage, BlobMissing, SerializationError):
             return False  # met again, and told, on the way that can do something about it
         self._ordinal, self._from, self._items = ordinal, offset, items
+        heavy = self._view.tail.grows and least < count  # else it is dearer to claim again than to have them all in memory
+        self.large = heavy and weight(chunk.records) >= AHEAD_BYTES // 2
         return bool(items)
 
     # -- whatever there is --------------------------------------------------------------------------------------------
@@ -171,8 +178,9 @@ class Picker:
                 head = self._granted(head, where, request, now_ms)
                 left -= len(items)
                 ordinal, offset = where.ordinal, where.stop
-                if 0 < request.least <= outcome.lent:
-                    left = 0
+                if request.least:
+                    outcome.weight += weight(chunk.records)
+                    left = 0 if outcome.weight >= AHEAD_BYTES and outcome.lent >= request.least else left
             if bad is not None:
                 return self.stepped(head), left, bad
         return head, left, None
@@ -218,7 +226,7 @@ class Picker:
             except Damage as damage:
                 return None, _damaged(damage, damage.where)
         try:
-            chunk = self._behind.chunk(ordinal, offset, min(most, span.stop - offset))
+            chunk = self._behind.chunk(ordinal, offset, min(most, span.stop - offset), least=least)
         except Missing as missing:
             if missing.where is not None:
                 missing.where = _within(missing.where, span, head)

@@ -32,6 +32,9 @@ _new = tuple.__new__  # a NamedTuple's own takes twice as long
 SEGMENTS = 16
 """That a reader is in the middle of, where it goes back and forth, or reads several at a time."""
 
+_STALLS = 1.0
+"""Seconds: a write that has not ended for so long did not end, most likely."""
+
 _AHEAD_SEGMENTS = 2
 """… where it only goes on: the last one, since a swap that is lost may go back to it."""
 
@@ -85,6 +88,8 @@ class _Cursor:
         self._frames: deque[Frame] = deque()
         self._marks: list[tuple[int, int]] = []
         """First item and time of the frames that have one."""
+        self._gathered = 0
+        """Bytes of records that this window has brought."""
         self._whole = True
         """Whether what is above belongs together: not if an interrupt came between two steps, such as to know a frame's
         records and to be done with the frame; they would be there twice, and all others under wrong offsets."""
@@ -123,10 +128,10 @@ class _Cursor:
             self._records = ()
             if item > self._first:
                 self.scanner.share()
-        at = self.scanner.at
+        self._gathered = 0
         try:
             while self._first + len(self._records) - item < wanted and self._advance(item, wanted, least, entry):
-                if not self._frames and self._suffices(item, least, at):
+                if self._suffices(item, least):
                     break
         except Damage:  # and nothing that a signal's handler may raise
             self._whole = True
@@ -143,12 +148,14 @@ class _Cursor:
             records = records[start : start + wanted]
         return records if wanted == least else _light(records, least)
 
-    def _suffices(self, item: int, least: int, at: int) -> bool:
+    def _suffices(self, item: int, least: int) -> bool:
         """Whether another look is not worth while."""
         there = self._first + len(self._records) - item
+        much = self._gathered >= AHEAD_BYTES
+        if self._frames:
+            return much and there >= least
         scanner = self.scanner
-        much = scanner.shared or scanner.at - at >= AHEAD_BYTES
-        return (scanner.drained and there > 0) or (much and there >= least)
+        return (scanner.drained and there > 0) or ((much or scanner.shared) and there >= least)
 
     def _advance(self, item: int, wanted: int, least: int, entry: Entry) -> bool:
         """Decode more; whether there was more that is worth joining to what is there."""
@@ -163,7 +170,7 @@ class _Cursor:
             if large:
                 return False  # it is dearer to cut up than what is left of the last one is to hand out alone
         decoded = 0
-        while self._frames and decoded < AHEAD:
+        while self._frames and (not decoded or (decoded < AHEAD and self._gathered < AHEAD_BYTES)):
             frame = self._frames[0]
             stop = frame.first + frame.count
             if stop > item:
@@ -202,6 +209,7 @@ class _Cursor:
 
     def _gather(self, records: Sequence[bytes]) -> None:
         """Behind what there is: a frame alone stays in one piece."""
+        self._gathered += weight(records)
         if not self._records:
             self._records = records
         elif isinstance(self._records, list):
@@ -233,9 +241,14 @@ class _Cursor:
         raise Damage(where, entry.name, position, raw, why)
 
 
+def weight(records: Sequence[bytes]) -> int:
+    """Bytes of all of them."""
+    return records.size if isinstance(records, Records) else sum(map(len, records))
+
+
 def _light(records: Sequence[bytes], least: int) -> Sequence[bytes]:
     """As many of them as it is well to decode at once, `least` or more: some, where they are large."""
-    size = records.size if isinstance(records, Records) else sum(map(len, records))
+    size = weight(records)
     return records if size <= AHEAD_BYTES else records[: max(least, len(records) * AHEAD_BYTES // size)]
 
 
@@ -257,6 +270,8 @@ class Reader:
         self._runtime = runtime
         self._mend = mend
         self._torn: tuple[Name | int | str, ...] | None = None
+        self._tells = float("inf")
+        """When that is to be told."""
         self._view = view
         self._codecs = codecs
         self._cursors: dict[int, _Cursor] = {}
@@ -323,19 +338,29 @@ class Reader:
         data = self._store.read(str(entry.name), scanner.at)
         look = (entry.name, scanner.at, len(data))
         if self._torn == look:
+            self._tell_torn()
             return False
-        if scanner.shape.wants(data, scanner.count) > len(data) and self._torn != (*look, "grows"):
-            self._torn = (*look, "grows")  # a write under way, most likely: only if it is as it was at the next look
+        if scanner.shape.decode(data, scanner.at, scanner.count).frames:
+            return True  # it is whole by now
+        under_way = scanner.shape.wants(data, scanner.count) > len(data)
+        if under_way and self._torn != (*look, "grows"):
+            self._torn = (*look, "grows")  # a write, most likely: only if it is as it was at the next look
             return False
+        self._torn = look
         # A torn end has nothing behind it; looked for once.
-        if scanner.shape.beyond(data, scanner.count) == scanner.count:
-            self._torn = look
-            log.warning(TORN_END, entry.name, len(data))
-            return False
-        if not scanner.shape.decode(data, scanner.at, scanner.count).frames:  # else it is whole by now
+        if scanner.shape.beyond(data, scanner.count) > scanner.count:
             self._mend()
-            self._torn = look
-        return True
+            return True
+        self._tells = self._runtime.monotonic() + (_STALLS if under_way else 0)
+        self._tell_torn()
+        return False
+
+    def _tell_torn(self) -> None:
+        """Say what the open segment ends in: once, and not while it may be a write that is held up."""
+        assert self._torn is not None
+        if self._runtime.monotonic() >= self._tells:
+            self._tells = float("inf")
+            log.warning(TORN_END, self._torn[0], self._torn[2])
 
     def read_ahead(self, ordinal: int, offset: int, wanted: int) -> None:
         """Begin to read, in parallel, the segments that the next `wanted` items are in, where each is read whole."""

@@ -101,6 +101,8 @@ class Outcome:
     """For each answer, then each extension: how many items the claim still held; then for each lot to be restored how
     many items are; then what `clear` acknowledged."""
     error: QueueError | None = None
+    weight: int = 0
+    """Bytes of the records that were read for it."""
 
     @property
     def lent(self) -> int:

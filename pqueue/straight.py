@@ -137,7 +137,8 @@ class Straight:
                 return None
             least = request.least or wanted
             items = self._picker.ahead(ordinal, offset, wanted, least)
-            if len(items) >= least or (items and request.ride):
+            content = len(items) >= least if self._picker.large else len(items) == wanted
+            if content or (items and request.ride):
                 start, offset = offset, offset + len(items)
                 until = transitions.rounded(now, request.lease_ms)
                 owner = self._picker.own()

@@ -129,6 +129,49 @@ def test_of_many_commits_and_segments_few_are_in_memory(
         assert number == COUNT - 1
 
 
+@pytest.mark.parametrize("way", [gets, receives, batches, waits_for_none, iterates, glances, lends])
+@pytest.mark.parametrize("linger", [0, 60])
+def test_of_what_was_given_back_few_are_in_memory(
+    place, way: Callable[[pqueue.Queue[Any]], Iterator[bytes]], linger: float
+):
+    if not place.appends:
+        return
+    with place.open() as queue:
+        for number in range(COUNT):
+            queue.put(item(number))
+        queue.receive_many(COUNT // 2).nack(delay=0)
+        queue.receive_many(COUNT).nack(delay=0)
+    with place.open(ack_linger=linger) as queue, at_most(30):
+        for number, got in enumerate(way(queue)):
+            assert got == item(number)
+        assert number == COUNT - 1
+
+
+@pytest.mark.parametrize("way", [gets, receives, batches, iterates, glances, lends])
+def test_of_what_a_codec_makes_small_few_are_in_memory(place, way: Callable[[pqueue.Queue[Any]], Iterator[bytes]]):
+    if not place.appends:
+        return
+    with place.open(codecs=["zlib"]) as queue:
+        for number in range(COUNT):
+            queue.put(item(number))
+    with place.open() as queue, at_most(30):
+        for number, got in enumerate(way(queue)):
+            assert got == item(number)
+        assert number == COUNT - 1
+
+
+def test_where_a_claim_is_dear_it_is_of_many_all_the_same(place):
+    if place.appends:
+        return
+    with place.open() as queue:
+        for number in range(6):
+            queue.put_many([number.to_bytes(2, "big") * 50_000] * 10)
+        consumer = queue._consumer
+        for _ in range(3):
+            request = Request(lend=20, least=2, claim=consumer.draw_claim(), lease_ms=60_000)
+            assert consumer.ask(request).lent == 20
+
+
 def test_of_small_and_large_ones_each_comes_once_and_in_order(place):
     sizes = [10, 300_000, 20, 30, 40_000, 700_000, 5, 1, 0, 260_000]
     items = [bytes([number % 251]) * sizes[number % len(sizes)] for number in range(100)]

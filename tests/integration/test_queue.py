@@ -8,6 +8,7 @@ from collections import defaultdict
 import pytest
 
 import pqueue
+from pqueue import reader as reading
 from pqueue.head import Head
 from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
 from pqueue.tail import Tail
@@ -515,6 +516,75 @@ def test_damage_of_the_last_commit_is_at_least_logged(place, caplog, by):
         assert re.match(r"the segment seg/\S+ ends in 26 bytes that do not check out", told[0])
         queue.put("more")
         assert queue.get_many(5)[-1] == "more"
+
+
+def test_a_write_that_is_under_way_is_no_damage(place, caplog):
+    if not place.appends:
+        return
+    with place.open(serializer="raw") as queue:
+        queue.put(b"a")
+        store = place.connect()
+        name = segments(place)[0]
+        end = store.appends.settle(name)
+        queue.put(b"b" * 50)
+        rest = store.read(name, end)
+        damage(place, lambda data: data[:end])
+        with place.open() as reader:
+            assert reader.get() == b"a"
+            for size in (20, 40, 40, 40, len(rest)):
+                damage(place, lambda data, size=size: data[:end] + rest[:size])
+                if size < len(rest):
+                    with pytest.raises(pqueue.Empty):
+                        reader.get(block=False)
+            assert reader.get(block=False) == b"b" * 50
+            assert not caplog.records
+        store.close()
+
+
+def test_a_write_that_ends_between_two_looks_is_no_damage(place, caplog):
+    if not place.appends:
+        return
+    with place.open(serializer="raw") as queue:
+        queue.put(b"a")
+        reads = []
+
+        class Earlier:
+            """Shows what is being written up to its last bytes, as often as the segment is scanned."""
+
+            def __getattr__(self, name):
+                return getattr(queue._parts.store, name)
+
+            def read(self, *how):
+                data = queue._parts.store.read(*how)
+                reads.append(how)
+                return data[:-5] if len(reads) in (2, 3) else data
+
+        parts = queue._parts
+        late = reading.Reader(Earlier(), parts.view, (), parts.runtime, pytest.fail)
+        assert late.chunk(0, 0, 1).records == [b"a"]
+        queue.put(b"b" * 50)
+        assert late.chunk(0, 1, 1).records == [b"b" * 50]
+        assert len(reads) > 3
+        assert not caplog.records
+
+
+def test_what_is_no_write_under_way_after_a_second_is_told_once(place, caplog, monkeypatch):
+    if not place.appends:
+        return
+    with place.open(serializer="raw") as queue:
+        queue.put(b"a" * 50)
+    monkeypatch.setattr(reading, "_STALLS", 0.1)
+    damage(place, lambda data: data[:-30])
+    with place.open() as queue:
+        for _ in range(4):
+            with pytest.raises(pqueue.Empty):
+                queue.get(block=False)
+        assert not caplog.records
+        time.sleep(0.15)
+        for _ in range(4):
+            with pytest.raises(pqueue.Empty):
+                queue.get(block=False)
+        assert len(caplog.records) == 1
 
 
 def test_torn_bytes_behind_the_last_frame_were_never_put(place):
