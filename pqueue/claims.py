@@ -68,6 +68,10 @@ class Consumer:
         """Items that this object found to be damaged, or gone in a power cut."""
         return self._leader.burier.lost
 
+    def due(self) -> float:
+        """See `Swaps.due`: another thread may be swapping meanwhile, so it is a hint."""
+        return self._swaps.due()
+
     def take(self, count: int) -> Sequence[Any]:
         """At most `count` items, claimed and acknowledged in one swap before they are returned (rule 19).
 

@@ -102,7 +102,9 @@ class Picker:
         except (Damage, BlobMissing, SerializationError):
             return False  # met again, and told, on the way that can do something about it
         self._ordinal, self._from, self._items = ordinal, offset, items
-        heavy = self._view.tail.grows and least < count  # else it is dearer to claim again than to have them all in memory
+        heavy = (
+            self._view.tail.grows and least < count
+        )  # else it is dearer to claim again than to have them all in memory
         self.large = heavy and weight(chunk.records) >= AHEAD_BYTES // 2
         return bool(items)
 

@@ -511,7 +511,7 @@ class Queue(Generic[T]):
 
     def _until(self, look: Callable[[], M], timeout: float | None, undo: Callable[[M], object]) -> M | None:
         try:
-            return self._waiting.until(look, timeout, undo=undo)
+            return self._waiting.until(look, timeout, undo=undo, due=self._consumer.due)
         except StoreError as error:
             self._if_closed(error)
             raise

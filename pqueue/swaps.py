@@ -20,6 +20,9 @@ _TRIES = 4
 _TURNS, _LONGEST = 16.0, 0.5
 """For how many swaps' time a consumer pauses that has met others where there is little; in seconds, the most of it."""
 
+_MARGIN_MS = 2
+"""The store's ms are counted down to, and may have begun just after they were told."""
+
 _DEAR = 0.001
 """Seconds above which a swap is worth a pause for the sake of other consumers (H2)."""
 
@@ -82,6 +85,12 @@ class Swaps:
     def deadline(self, local: float, lease_ms: int) -> float:
         """Counted from the sending of the call that told the time, less a margin (rule 16)."""
         return local - (self.heard - self._asked) + 0.9 * lease_ms / 1000
+
+    def due(self) -> float:
+        """Seconds until something that is claimed or rests now may be handed out, as far as is known; inf: nothing is."""
+        head, now = self.head, self.time().ms
+        waits = [span.until - now for span in head.rest.spans if span.until > now] if head is not None else []
+        return (min(waits) + _MARGIN_MS + self._store.clock_step_ms) / 1000 if waits else float("inf")
 
     @property
     def dear(self) -> bool:

@@ -32,6 +32,10 @@ NET = Pace(0.25, 0.5)
 """Under a store that wakes: for what nobody tells, such as a claim whose lease runs out, and a waker that was killed."""
 
 
+def _never() -> float:
+    return float("inf")
+
+
 class Bell:
     """The waiters of one queue in this process, whichever of its objects they use."""
 
@@ -95,6 +99,7 @@ class Waiting:
         *,
         undo: Callable[[R], object],
         pace: Pace | None = None,
+        due: Callable[[], float] = _never,
     ) -> R | None:
         """What `look` returns, once that is true; None after `timeout` seconds (None: never), with one last look.
 
@@ -103,6 +108,7 @@ class Waiting:
             timeout: seconds.
             undo: called with what `look` had found when the waiter is interrupted before that could be returned.
             pace: how often to look where the store does not wake.
+            due: seconds until there is something to see, as far as is known after a look.
         """
         until = None if timeout is None else self._runtime.monotonic() + timeout
         found: list[R] = []
@@ -116,7 +122,7 @@ class Waiting:
         self.sleepers.append(None)
         try:
             sleep = self._polled if self._wakes is None else self._woken
-            return found[0] if sleep(ready, until, pace or self._pace) else None
+            return found[0] if sleep(ready, until, pace or self._pace, due) else None
         except BaseException:
             if found:
                 undo(found[0])
@@ -124,7 +130,7 @@ class Waiting:
         finally:
             self.sleepers.pop()
 
-    def _woken(self, ready: Callable[[], bool], until: float | None, _: Pace) -> bool:
+    def _woken(self, ready: Callable[[], bool], until: float | None, _: Pace, due: Callable[[], float]) -> bool:
         assert self._wakes is not None
         found = False
 
@@ -138,12 +144,12 @@ class Waiting:
             left = self._left(until)
             if left <= 0:
                 return ready()
-            woken = self._wakes.wait(noted, min(left, pause * self._runtime.random.uniform(0.5, 1.5)))
+            woken = self._wakes.wait(noted, min(left, due(), pause * self._runtime.random.uniform(0.5, 1.5)))
             if found or (woken and ready()):
                 return True
             pause = min(NET.most, 1.5 * pause)
 
-    def _polled(self, ready: Callable[[], bool], until: float | None, pace: Pace) -> bool:
+    def _polled(self, ready: Callable[[], bool], until: float | None, pace: Pace, due: Callable[[], float]) -> bool:
         pause = pace.first
         event = self._runtime.event()
         self._bell.add(event)
@@ -152,7 +158,7 @@ class Waiting:
                 left = self._left(until)
                 if left <= 0:
                     return False
-                if event.wait(min(left, pause * self._runtime.random.uniform(0.5, 1.5))):
+                if event.wait(min(left, due(), pause * self._runtime.random.uniform(0.5, 1.5))):
                     event.clear()
                 pause = min(pace.most, 1.5 * pause)
             return True

@@ -55,6 +55,17 @@ def waiters(place):
 # -- in one process ----------------------------------------------------------------------------------------------------
 
 
+def test_the_end_of_a_delay_or_of_a_lease_ends_a_wait(place, unpolled):
+    with place.open() as queue, place.open(auto_extend=False) as other:
+        queue.put("late")
+        queue.receive().nack(delay=0.2)
+        in_thread(queue.receive)().nack(delay=0.2)
+        assert in_thread(other.get)() == "late"
+        queue.put("held")
+        message = other.receive(lease=1)
+        assert in_thread(queue.get)() == message.item
+
+
 def test_another_object_s_put_ends_a_get(place, unpolled):
     with place.open() as one, place.open() as two:
         end = in_thread(one.get)
