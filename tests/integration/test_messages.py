@@ -458,9 +458,9 @@ def test_a_receive_that_is_interrupted_as_it_found_something_was_no_attempt(plac
     with place.open(max_attempts=1) as queue:
         real = queue._waiting.until
 
-        def interrupted(look, timeout, *, undo):
+        def interrupted(look, timeout, *, undo, **more):
             queue.put("a")
-            found = real(look, timeout, undo=undo)
+            found = real(look, timeout, undo=undo, **more)
             undo(found)
             raise KeyboardInterrupt
 

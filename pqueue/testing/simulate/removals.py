@@ -437,8 +437,8 @@ def _late_lease() -> list[tuple[Any, str, Any]]:
 
 @_removal("16", "a message is lent however late", "a message is lent when its lease is over")
 def _lent_late() -> list[tuple[Any, str, Any]]:
-    def lend(self: Any, count: int, lease_ms: int, *, renews: bool, into: Any) -> None:
-        self._leases.borrow(count, lease_ms, into, renews=renews)
+    def lend(self: Any, count: int, least: int, lease_ms: int, *, renews: bool, into: Any) -> None:
+        self._leases.borrow(count, lease_ms, into, renews=renews, least=least)
 
     return [(Receiver, "_lend", lend)]
 
