@@ -86,6 +86,11 @@ class Records(Sequence[bytes]):
         return sum(self._lengths[self._start : self._stop])
 
     @property
+    def share(self) -> int:
+        """About as many bytes, without a look at each length: their share of the frame's."""
+        return len(self._body) * len(self) // (len(self._lengths) or 1)
+
+    @property
     def body(self) -> bytes:
         """Of a frame that holds just these: lengths, then records."""
         if len(self) == len(self._lengths):
@@ -165,6 +170,11 @@ class Shape:
         )
         plain += names
         self.header = plain + _CHECK.pack(crc32(plain, self.seed))
+
+    @property
+    def encodes(self) -> bool:
+        """Whether the segment has codecs: its records may have many more bytes than it has."""
+        return bool(self._codecs)
 
     def frame(self, records: Sequence[bytes], first: int, at_ms: int | None = None) -> bytes:
         """The frame of these records, the first of which is the segment's item number `first`."""

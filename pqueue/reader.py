@@ -89,7 +89,7 @@ class _Cursor:
         self._marks: list[tuple[int, int]] = []
         """First item and time of the frames that have one."""
         self._gathered = 0
-        """Bytes of records that this window has brought."""
+        """Bytes that this window has brought: as they were read, and once more as codecs made them."""
         self._whole = True
         """Whether what is above belongs together: not if an interrupt came between two steps, such as to know a frame's
         records and to be done with the frame; they would be there twice, and all others under wrong offsets."""
@@ -197,10 +197,12 @@ class _Cursor:
         scanner = self.scanner
         if entry.count != OPEN and scanner.count >= entry.count:
             return False
+        at = scanner.at
         try:
             self._frames.extend(scanner.more(item))
         except CorruptSegment as error:
             return self._damaged(item, entry, str(error))
+        self._gathered += scanner.at - at
         if self._frames:
             if not self._records:
                 self._first = self._frames[0].first  # some may have been left out
@@ -209,7 +211,8 @@ class _Cursor:
 
     def _gather(self, records: Sequence[bytes]) -> None:
         """Behind what there is: a frame alone stays in one piece."""
-        self._gathered += weight(records)
+        if self.scanner.shape.encodes:
+            self._gathered += weight(records)
         if not self._records:
             self._records = records
         elif isinstance(self._records, list):
@@ -242,8 +245,8 @@ class _Cursor:
 
 
 def weight(records: Sequence[bytes]) -> int:
-    """Bytes of all of them."""
-    return records.size if isinstance(records, Records) else sum(map(len, records))
+    """Bytes of all of them, about."""
+    return records.share if isinstance(records, Records) else sum(map(len, records))
 
 
 def _light(records: Sequence[bytes], least: int) -> Sequence[bytes]:
