@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pqueue import transitions
 from pqueue.abc import Version
+from pqueue.cursor import Damage
 from pqueue.errors import BlobMissing, Landed, QueueError, StoreError
 from pqueue.head import DYING, Head, Range, Span
 from pqueue.letters import written
@@ -15,7 +16,7 @@ from pqueue.names import dead_name
 from pqueue.owing import Owing
 from pqueue.parts import Parts
 from pqueue.picking import Grave, Picker
-from pqueue.reader import Damage, Reader
+from pqueue.reader import Reader
 from pqueue.request import ClaimIds, Outcome, Request
 from pqueue.swaps import Swaps
 from pqueue.sweep import Sweeper

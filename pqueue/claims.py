@@ -232,5 +232,5 @@ class Consumer:
             self.ask(Request())
 
     def close(self) -> None:
-        """Wait for deletions under way."""
-        self._leader.sweeper.finish()
+        """Wait for deletions under way, and say what was not told yet."""
+        self._leader.close()

@@ -51,9 +51,9 @@ class Leader:
         self.sweeper = Sweeper(parts)
         self.swaps = Swaps(parts, self.sweeper, owing)
         # What was given back, and dead letters: a reader that goes back would start its segment again.
-        behind = reader(SEGMENTS)
-        self.picker = Picker(parts, serializer, self._reader, behind, self.ids)
-        self.burier = Burier(parts, self.swaps, self.picker, behind, owing, self.sweeper, self.ids)
+        self._behind = reader(SEGMENTS)
+        self.picker = Picker(parts, serializer, self._reader, self._behind, self.ids)
+        self.burier = Burier(parts, self.swaps, self.picker, self._behind, owing, self.sweeper, self.ids)
         self.straight = Straight(parts, self.swaps, self.picker, owing)
         self.left = False
         """Whether the last call has left it unknown what became of its swap."""
@@ -65,6 +65,12 @@ class Leader:
         with self._counting:
             self._view.load()
             return self._reader.end()
+
+    def close(self) -> None:
+        """Wait for deletions under way, and say what was not told yet."""
+        self.sweeper.finish()
+        self._reader.close()
+        self._behind.close()
 
     def lead(self, works: Sequence[Request]) -> Sequence[Outcome]:
         """Each one's outcome. Interrupted, what a swap did stands in `Swaps.unserved`, until the next call is paid by it."""

@@ -10,9 +10,9 @@ from collections.abc import Callable, MutableSequence, Sequence
 from weakref import ref
 
 from pqueue.claims import Consumer
+from pqueue.cursor import Damage
 from pqueue.errors import AnotherQueue, BlobMissing, QueueError, QueueGone, SerializationError
 from pqueue.keeper import Keeper
-from pqueue.reader import Damage
 from pqueue.request import Answer, Lot, Outcome, Request
 from pqueue.runtime import Runtime
 

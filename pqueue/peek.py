@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from pqueue import transitions
 from pqueue.abc import Codec, Document, SegmentStore
+from pqueue.cursor import AHEAD, Damage
 from pqueue.errors import BlobMissing, CorruptSegment, NotAQueue
 from pqueue.head import BACK, Head
 from pqueue.meta import Meta
 from pqueue.names import HEAD
 from pqueue.opening import find
-from pqueue.reader import AHEAD, Chunk, Damage, Reader
+from pqueue.reader import Chunk, Reader
 from pqueue.runtime import REAL
 from pqueue.tail import OPEN, Entry
 from pqueue.view import View

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 from pqueue import transitions
 from pqueue.abc import Serializer
 from pqueue.alone import Alone
+from pqueue.cursor import AHEAD, AHEAD_BYTES, Damage, weight
 from pqueue.errors import BlobMissing, CorruptSegment, QueueError, SerializationError
 from pqueue.head import Head, Range, Span
 from pqueue.parts import Parts
-from pqueue.reader import AHEAD, AHEAD_BYTES, Chunk, Damage, Missing, Reader, weight
+from pqueue.reader import Chunk, Missing, Reader
 from pqueue.request import ClaimIds, Lot, Outcome, Request, Unread
 from pqueue.tail import OPEN
 
@@ -102,10 +103,9 @@ class Picker:
         except (Damage, BlobMissing, SerializationError):
             return False  # met again, and told, on the way that can do something about it
         self._ordinal, self._from, self._items = ordinal, offset, items
-        heavy = (
-            self._view.tail.grows and least < count
-        )  # else it is dearer to claim again than to have them all in memory
-        self.large = heavy and weight(chunk.records) >= AHEAD_BYTES // 2
+        # Where segments do not grow it is dearer to claim again than to have all of them in memory.
+        bounded = self._view.tail.grows and least < count
+        self.large = bounded and weight(chunk.records) >= AHEAD_BYTES // 2
         return bool(items)
 
     # -- whatever there is --------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pqueue.abc import Codec, Document, SegmentStore
+from pqueue.cursor import Damage
 from pqueue.errors import BlobMissing, NotAQueue, QueueError
 from pqueue.head import BACK, CLAIMED, Head
 from pqueue.meta import Meta
 from pqueue.names import DEAD, HEAD, META, SEGMENTS, TAIL
 from pqueue.opening import find
-from pqueue.reader import Damage, Reader
+from pqueue.reader import Reader
 from pqueue.runtime import REAL, Runtime
 from pqueue.tail import OPEN
 from pqueue.view import View

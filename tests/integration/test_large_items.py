@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import pqueue
+from pqueue.cursor import AHEAD_BYTES
 from pqueue.peek import Glance
-from pqueue.reader import AHEAD_BYTES, Reader
+from pqueue.reader import Reader
 from pqueue.request import Request
 from pqueue.runtime import REAL
 
@@ -86,7 +87,7 @@ def test_one_after_another_few_are_in_memory(
     with place.open(durability=durability, max_commit_bytes=2 * SIZE) as queue:
         for number in range(COUNT):
             queue.put(item(number))
-    with place.open(ack_linger=linger) as queue, at_most(30):
+    with place.open(ack_linger=linger) as queue, at_most(30 if way is waits_for_none else 16):
         for number, got in enumerate(way(queue)):
             assert got == item(number)
         assert number == COUNT - 1
@@ -123,7 +124,7 @@ def test_of_many_commits_and_segments_few_are_in_memory(
     with place.open(segment_items=segment_items) as queue:
         for number in range(0, COUNT, 4):
             queue.put_many([item(one) for one in range(number, number + 4)])
-    with place.open() as queue, at_most(30):
+    with place.open() as queue, at_most(30 if way is batches else 20):
         for number, got in enumerate(way(queue)):
             assert got == item(number)
         assert number == COUNT - 1
@@ -141,7 +142,7 @@ def test_of_what_was_given_back_few_are_in_memory(
             queue.put(item(number))
         queue.receive_many(COUNT // 2).nack(delay=0)
         queue.receive_many(COUNT).nack(delay=0)
-    with place.open(ack_linger=linger) as queue, at_most(30):
+    with place.open(ack_linger=linger) as queue, at_most(30 if way is waits_for_none else 16):
         for number, got in enumerate(way(queue)):
             assert got == item(number)
         assert number == COUNT - 1
@@ -154,7 +155,7 @@ def test_of_what_a_codec_makes_small_few_are_in_memory(place, way: Callable[[pqu
     with place.open(codecs=["zlib"]) as queue:
         for number in range(COUNT):
             queue.put(item(number))
-    with place.open() as queue, at_most(30):
+    with place.open() as queue, at_most(20 if way is batches else 16):
         for number, got in enumerate(way(queue)):
             assert got == item(number)
         assert number == COUNT - 1

@@ -587,6 +587,51 @@ def test_what_is_no_write_under_way_after_a_second_is_told_once(place, caplog, m
         assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("end", ["as it was", "written", "gone"])
+def test_what_waits_to_be_told_is_told_in_the_end_if_it_is_as_it_was(place, caplog, end):
+    if not place.appends:
+        return
+    with place.open(serializer="raw") as queue:
+        queue.put(b"a" * 50)
+    whole = []
+    damage(place, lambda data: whole.append(data) or data[:-30])
+    with place.open() as queue:
+        for _ in range(3):
+            with pytest.raises(pqueue.Empty):
+                queue.get(block=False)
+        if end == "written":
+            damage(place, lambda data: whole[0])
+        elif end == "gone":
+            store = place.connect()
+            store.delete(segments(place))
+            store.close()
+        assert not caplog.records
+    assert len(caplog.records) == (end == "as it was")
+
+
+def test_what_has_behind_it_what_checks_out_is_not_told_as_torn(place, caplog, monkeypatch):
+    if not place.appends:
+        return
+    monkeypatch.setattr(reading, "_STALLS", 0.1)
+    with place.open(serializer="raw") as queue:
+        queue.put(b"a" * 50)
+        queue.put(b"b" * 50)
+    whole = []
+    damage(place, lambda data: whole.append(data) or data[: len(data) - 66 - 30])
+    with place.open() as queue:
+        parts = queue._parts
+        mends = []
+        reader = reading.Reader(parts.store, parts.view, (), parts.runtime, lambda: mends.append(1))
+        for _ in range(3):
+            assert reader.chunk(0, 0, 1) is None
+        damage(place, lambda data: data + b"?" * 30 + whole[0][-66:])
+        assert reader.chunk(0, 0, 1) is None
+        assert mends == [1]
+        time.sleep(0.15)
+        assert reader.chunk(0, 0, 1) is None
+        assert not caplog.records
+
+
 def test_torn_bytes_behind_the_last_frame_were_never_put(place):
     if not place.appends:
         return
